@@ -1,0 +1,251 @@
+//! [`enclave_error_t`]: why something failed, with the numbers of the case.
+
+use std::ffi::c_char;
+use std::mem::MaybeUninit;
+
+use enclave_core::{Error, LimitUnit};
+
+use crate::boundary::guard;
+use crate::setting::{self, enclave_setting_t};
+use crate::status::{ENCLAVE_INVALID_ARGUMENT, enclave_status_t};
+use crate::text::{Lent, lend};
+
+/// Why a call or an execution failed. Immutable; may be read from any thread. An owned one is freed with
+/// `enclave_error_free`, one lent by an outcome lives as long as the outcome.
+///
+/// Texts are lent and live as long as the error. An accessor for something that the error does not have gives NULL
+/// or 0; which statuses have it, its documentation says.
+pub struct enclave_error_t {
+    error: Error,
+    message: Lent,
+    name: Option<Lent>,
+    script_message: Option<Lent>,
+    code: Option<Lent>,
+    stack: Option<Lent>,
+    filename: Option<Lent>,
+    source_line: Option<Lent>,
+    field: Option<Lent>,
+    path: Option<Lent>,
+}
+
+impl enclave_error_t {
+    pub(crate) fn new(error: Error) -> Self {
+        let script = error.script_error();
+        let lent = |text: Option<&String>| text.map(Lent::new);
+        let (mut field, mut path) = (None, None);
+        match &error {
+            Error::InvalidArgument { field: name, .. } => field = Some(Lent::new(name)),
+            Error::Unsupported { feature, .. } => field = Some(Lent::new(feature)),
+            Error::ResultNotTransferable { path: place, .. } => path = Some(Lent::new(place)),
+            _ => {}
+        }
+        enclave_error_t {
+            message: Lent::new(error.to_string()),
+            name: lent(script.map(|script| &script.name)),
+            script_message: lent(script.map(|script| &script.message)),
+            code: lent(script.and_then(|script| script.code.as_ref())),
+            stack: lent(script.and_then(|script| script.stack.as_ref())),
+            filename: lent(script.and_then(|script| script.filename.as_ref())),
+            source_line: lent(script.and_then(|script| script.source_line.as_ref())),
+            field,
+            path,
+            error,
+        }
+    }
+
+    /// The setting whose limit was passed or whose value is wrong, and that limit.
+    fn limit(&self) -> Option<(enclave_setting_t, u64)> {
+        let ms = |limit: &std::time::Duration| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        match &self.error {
+            Error::Timeout { limit } => Some((setting::ENCLAVE_SETTING_TIMEOUT_MS, ms(limit))),
+            Error::CpuLimit { limit } => Some((setting::ENCLAVE_SETTING_CPU_TIME_LIMIT_MS, ms(limit))),
+            Error::MemoryLimit { limit, .. } => Some((setting::ENCLAVE_SETTING_MEMORY_LIMIT_PER_WORKER, *limit)),
+            Error::ConsoleLimit { limit, unit: LimitUnit::Bytes } => {
+                Some((setting::ENCLAVE_SETTING_MAX_CONSOLE_OUTPUT, *limit))
+            }
+            Error::ConsoleLimit { limit, .. } => Some((setting::ENCLAVE_SETTING_MAX_CONSOLE_CALLS, *limit)),
+            Error::ToolCallLimit { limit, unit: LimitUnit::PendingToolCalls } => {
+                Some((setting::ENCLAVE_SETTING_MAX_PENDING_TOOL_CALLS, *limit))
+            }
+            Error::ToolCallLimit { limit, .. } => Some((setting::ENCLAVE_SETTING_MAX_TOOL_CALLS, *limit)),
+            Error::MessageFlood { limit } => {
+                Some((setting::ENCLAVE_SETTING_MAX_MESSAGES_PER_SECOND, u64::from(*limit)))
+            }
+            Error::MessageTooLarge { limit, .. } => Some((setting::ENCLAVE_SETTING_MAX_MESSAGE_SIZE, *limit)),
+            _ => None,
+        }
+    }
+}
+
+/// Reads something of an error; `fallback` is the answer for NULL.
+fn read<T: Copy>(error: Option<&enclave_error_t>, fallback: T, read: impl FnOnce(&Error) -> Option<T>) -> T {
+    guard(fallback, || error.and_then(|error| read(&error.error)).unwrap_or(fallback))
+}
+
+/// Frees an owned error; NULL is fine.
+#[unsafe(no_mangle)]
+pub extern "C" fn enclave_error_free(error: Option<Box<enclave_error_t>>) {
+    guard((), || drop(error))
+}
+
+/// The status; never `ENCLAVE_OK` (`ENCLAVE_INVALID_ARGUMENT` for NULL).
+#[unsafe(no_mangle)]
+pub extern "C" fn enclave_error_status(error: Option<&enclave_error_t>) -> enclave_status_t {
+    read(error, ENCLAVE_INVALID_ARGUMENT, |error| Some(error.status().code()))
+}
+
+/// What happened and what to do, in one line that is complete without the status. Every error has it; its length
+/// goes to `len`, which may be NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn enclave_error_message(
+    error: Option<&enclave_error_t>,
+    len: Option<&mut MaybeUninit<usize>>,
+) -> *const c_char {
+    guard(std::ptr::null(), || lend(error.map(|error| &error.message), len))
+}
+
+/// EXCEPTION, SYNTAX_ERROR: the JavaScript `error.name`, such as `TypeError`; for a thrown value that is no `Error`,
+/// its type.
+#[unsafe(no_mangle)]
+pub extern "C" fn enclave_error_name(
+    error: Option<&enclave_error_t>,
+    len: Option<&mut MaybeUninit<usize>>,
+) -> *const c_char {
+    guard(std::ptr::null(), || lend(error.and_then(|error| error.name.as_ref()), len))
+}
+
+/// EXCEPTION, SYNTAX_ERROR: the JavaScript `error.message`, without name and place; for a thrown value that is no
+/// `Error`, its text.
+#[unsafe(no_mangle)]
+pub extern "C" fn enclave_error_script_message(
+    error: Option<&enclave_error_t>,
+    len: Option<&mut MaybeUninit<usize>>,
+) -> *const c_char {
+    guard(std::ptr::null(), || lend(error.and_then(|error| error.script_message.as_ref()), len))
+}
+
+/// EXCEPTION: the JavaScript `error.code`, where the script or a tool has set one.
+#[unsafe(no_mangle)]
+pub extern "C" fn enclave_error_code(
+    error: Option<&enclave_error_t>,
+    len: Option<&mut MaybeUninit<usize>>,
+) -> *const c_char {
+    guard(std::ptr::null(), || lend(error.and_then(|error| error.code.as_ref()), len))
+}
+
+/// EXCEPTION: the JavaScript stack, a frame a line, innermost first.
+#[unsafe(no_mangle)]
+pub extern "C" fn enclave_error_stack(
+    error: Option<&enclave_error_t>,
+    len: Option<&mut MaybeUninit<usize>>,
+) -> *const c_char {
+    guard(std::ptr::null(), || lend(error.and_then(|error| error.stack.as_ref()), len))
+}
+
+/// EXCEPTION, SYNTAX_ERROR: the name of the source.
+#[unsafe(no_mangle)]
+pub extern "C" fn enclave_error_filename(
+    error: Option<&enclave_error_t>,
+    len: Option<&mut MaybeUninit<usize>>,
+) -> *const c_char {
+    guard(std::ptr::null(), || lend(error.and_then(|error| error.filename.as_ref()), len))
+}
+
+/// EXCEPTION, SYNTAX_ERROR: the line in the source, from 1; 0 where unknown.
+#[unsafe(no_mangle)]
+pub extern "C" fn enclave_error_line(error: Option<&enclave_error_t>) -> u32 {
+    read(error, 0, |error| error.script_error().map(|script| script.line))
+}
+
+/// EXCEPTION, SYNTAX_ERROR: the column in the line, from 1, in UTF-16 units; 0 where unknown.
+#[unsafe(no_mangle)]
+pub extern "C" fn enclave_error_column(error: Option<&enclave_error_t>) -> u32 {
+    read(error, 0, |error| error.script_error().map(|script| script.column))
+}
+
+/// SYNTAX_ERROR, EXCEPTION: the text of the line, cut to about 120 characters around the column.
+#[unsafe(no_mangle)]
+pub extern "C" fn enclave_error_source_line(
+    error: Option<&enclave_error_t>,
+    len: Option<&mut MaybeUninit<usize>>,
+) -> *const c_char {
+    guard(std::ptr::null(), || lend(error.and_then(|error| error.source_line.as_ref()), len))
+}
+
+/// INVALID_ARGUMENT, UNSUPPORTED: the argument, setting or feature.
+#[unsafe(no_mangle)]
+pub extern "C" fn enclave_error_field(
+    error: Option<&enclave_error_t>,
+    len: Option<&mut MaybeUninit<usize>>,
+) -> *const c_char {
+    guard(std::ptr::null(), || lend(error.and_then(|error| error.field.as_ref()), len))
+}
+
+/// RESULT_NOT_TRANSFERABLE: where the value in the way is, such as `result.items[3]`.
+#[unsafe(no_mangle)]
+pub extern "C" fn enclave_error_path(
+    error: Option<&enclave_error_t>,
+    len: Option<&mut MaybeUninit<usize>>,
+) -> *const c_char {
+    guard(std::ptr::null(), || lend(error.and_then(|error| error.path.as_ref()), len))
+}
+
+/// TIMEOUT, CPU_LIMIT, MEMORY_LIMIT, CONSOLE_LIMIT, TOOL_CALL_LIMIT, MESSAGE_FLOOD, MESSAGE_TOO_LARGE: the setting
+/// that was passed; it says the unit of `enclave_error_limit`. Else `ENCLAVE_SETTING_NONE`.
+#[unsafe(no_mangle)]
+pub extern "C" fn enclave_error_setting(error: Option<&enclave_error_t>) -> enclave_setting_t {
+    guard(setting::ENCLAVE_SETTING_NONE, || {
+        error.and_then(enclave_error_t::limit).map_or(setting::ENCLAVE_SETTING_NONE, |(setting, _)| setting)
+    })
+}
+
+/// The limit that was passed, in the unit of `enclave_error_setting`: milliseconds, bytes or a count.
+#[unsafe(no_mangle)]
+pub extern "C" fn enclave_error_limit(error: Option<&enclave_error_t>) -> u64 {
+    guard(0, || error.and_then(enclave_error_t::limit).map_or(0, |(_, limit)| limit))
+}
+
+/// MEMORY_LIMIT: bytes in use when the limit was seen to be passed, a refused request included.
+#[unsafe(no_mangle)]
+pub extern "C" fn enclave_error_used_bytes(error: Option<&enclave_error_t>) -> u64 {
+    read(error, 0, |error| match error {
+        Error::MemoryLimit { used, .. } => Some(*used),
+        _ => None,
+    })
+}
+
+/// QUEUE_FULL: executions waiting.
+#[unsafe(no_mangle)]
+pub extern "C" fn enclave_error_queue_size(error: Option<&enclave_error_t>) -> u64 {
+    read(error, 0, |error| match error {
+        Error::QueueFull { queue_size, .. } => Some(*queue_size as u64),
+        _ => None,
+    })
+}
+
+/// QUEUE_FULL: milliseconds until a place may be free, judged by the recent pace; at least 1.
+#[unsafe(no_mangle)]
+pub extern "C" fn enclave_error_retry_after_ms(error: Option<&enclave_error_t>) -> u64 {
+    read(error, 0, |error| match error {
+        Error::QueueFull { retry_after, .. } => Some((retry_after.as_millis() as u64).max(1)),
+        _ => None,
+    })
+}
+
+/// QUEUE_TIMEOUT: milliseconds waited in the queue.
+#[unsafe(no_mangle)]
+pub extern "C" fn enclave_error_waited_ms(error: Option<&enclave_error_t>) -> u64 {
+    read(error, 0, |error| match error {
+        Error::QueueTimeout { waited } => Some(waited.as_millis() as u64),
+        _ => None,
+    })
+}
+
+/// WORKER_CRASHED: the signal that ended the worker; 0 if it was none.
+#[unsafe(no_mangle)]
+pub extern "C" fn enclave_error_signal(error: Option<&enclave_error_t>) -> i32 {
+    read(error, 0, |error| match error {
+        Error::WorkerCrashed { signal, .. } => *signal,
+        _ => None,
+    })
+}

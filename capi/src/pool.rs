@@ -1,0 +1,202 @@
+//! [`enclave_pool_t`]: submit, run, register tools, shut down.
+
+use std::ffi::{c_char, c_void};
+use std::mem::MaybeUninit;
+
+use enclave_core::{Error, ExecutionOptions, MAX_DURATION, Pool, PoolConfig};
+
+use crate::boundary::{attempt, caught, guard, put, required};
+use crate::callback::{Context, enclave_finalizer_fn};
+use crate::config::enclave_config_t;
+use crate::error::enclave_error_t;
+use crate::execution::{enclave_complete_fn, enclave_execution_t, time_to_wait};
+use crate::options::enclave_options_t;
+use crate::outcome::enclave_outcome_t;
+use crate::setting::{Overrides, enclave_setting_t};
+use crate::stats::{self, enclave_pool_stats_t};
+use crate::status::{ENCLAVE_INTERNAL, enclave_status_t};
+use crate::text::text;
+use crate::tool::{self, enclave_tool_fn};
+
+/// As the time of `enclave_pool_shutdown`: `ENCLAVE_SETTING_GRACEFUL_SHUTDOWN_TIMEOUT_MS` of the pool.
+pub const ENCLAVE_POOL_TIMEOUT: u64 = u64::MAX - 1;
+
+/// A pool of workers. Owned by the caller; all functions on it but `enclave_pool_free` may be called from several
+/// threads at once.
+pub struct enclave_pool_t {
+    pool: Pool,
+    config: PoolConfig,
+    process: u32,
+}
+
+impl enclave_pool_t {
+    /// Whether this is a forked child, where nobody will ever unlock what a thread of the parent had locked.
+    fn is_forked(&self) -> bool {
+        std::process::id() != self.process
+    }
+
+    fn options(&self, options: Option<&enclave_options_t>) -> Result<ExecutionOptions, Error> {
+        options.map_or_else(|| Ok(ExecutionOptions::default()), |options| options.effective(&self.config.limits))
+    }
+}
+
+/// Makes a pool and, by default, waits until its `min_workers` workers have started. The config may be freed
+/// afterwards. INVALID_ARGUMENT: a NULL, or a setting that is out of range (the message names it, its value and what
+/// is accepted). UNSUPPORTED: a setting that this library cannot give. WORKER_STARTUP.
+#[unsafe(no_mangle)]
+pub extern "C" fn enclave_pool_new(
+    config: Option<&enclave_config_t>,
+    pool: Option<&mut MaybeUninit<*mut enclave_pool_t>>,
+    error: Option<&mut MaybeUninit<*mut enclave_error_t>>,
+) -> enclave_status_t {
+    attempt(error, || {
+        put(pool, "pool", || {
+            let from = required(config, "config")?;
+            let config = from.effective()?;
+            Ok(enclave_pool_t { pool: from.build(config.clone())?, config, process: std::process::id() })
+        })
+    })
+}
+
+/// Frees a pool, shutting it down before, as `enclave_pool_shutdown` with `ENCLAVE_POOL_TIMEOUT`, unless that was done.
+/// NULL is fine. Inside a callback of the library it does not wait: the pool ends on its own threads. In a forked
+/// child it does nothing.
+#[unsafe(no_mangle)]
+pub extern "C" fn enclave_pool_free(pool: Option<Box<enclave_pool_t>>) {
+    guard((), || match pool {
+        Some(pool) if pool.is_forked() => std::mem::forget(pool),
+        pool => drop(pool),
+    })
+}
+
+/// What a setting of the pool is; 0 for NULL and for what is no setting.
+#[unsafe(no_mangle)]
+pub extern "C" fn enclave_pool_setting(pool: Option<&enclave_pool_t>, setting: enclave_setting_t) -> u64 {
+    guard(0, || pool.and_then(|pool| Overrides::default().get(setting, &pool.config).ok()).unwrap_or(0))
+}
+
+/// Registers a tool: the callback answers `callTool(name, args)` and `tools.name(args)` of executions that are
+/// submitted from now on. INVALID_ARGUMENT: a NULL, or a name that is not accepted (the message says what is) or is
+/// registered already. POOL_CLOSED. FORKED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn enclave_pool_register_tool(
+    pool: Option<&enclave_pool_t>,
+    name: *const c_char,
+    name_len: usize,
+    callback: enclave_tool_fn,
+    user_data: *mut c_void,
+    finalizer: enclave_finalizer_fn,
+    error: Option<&mut MaybeUninit<*mut enclave_error_t>>,
+) -> enclave_status_t {
+    // SAFETY: the caller keeps the contract of callbacks.
+    let context = unsafe { Context::new(user_data, finalizer) };
+    attempt(error, || {
+        // SAFETY: the caller keeps the contracts of text and of callbacks.
+        let (name, handler) =
+            unsafe { (text(name, name_len, "name")?, tool::handler(required(callback, "callback")?, context)) };
+        required(pool, "pool")?.pool.register_tool(name, handler)
+    })
+}
+
+/// Submits a script and returns at once. `options` may be NULL. When the execution has its outcome, `callback` (may be
+/// NULL) is called with it, and `finalizer` (may be NULL) runs. `execution` (may be NULL) receives a handle owned by
+/// the caller.
+///
+/// If the submission fails, `callback` is not called, and the finalizer runs before the function returns:
+/// INVALID_ARGUMENT, MESSAGE_TOO_LARGE (the source), QUEUE_FULL (the error says when to try again), POOL_CLOSED, FORKED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn enclave_pool_submit(
+    pool: Option<&enclave_pool_t>,
+    source: *const c_char,
+    source_len: usize,
+    options: Option<&enclave_options_t>,
+    callback: enclave_complete_fn,
+    user_data: *mut c_void,
+    finalizer: enclave_finalizer_fn,
+    execution: Option<&mut MaybeUninit<*mut enclave_execution_t>>,
+    error: Option<&mut MaybeUninit<*mut enclave_error_t>>,
+) -> enclave_status_t {
+    // SAFETY: the caller keeps the contract of callbacks.
+    let context = unsafe { Context::new(user_data, finalizer) };
+    attempt(error, || {
+        let submit = || {
+            // SAFETY: the caller keeps the contract of text.
+            let source = unsafe { text(source, source_len, "source") }?;
+            let pool = required(pool, "pool")?;
+            pool.pool.submit_with(source, pool.options(options)?, move |outcome| {
+                let context = context;
+                if let Some(callback) = callback {
+                    let outcome = Box::into_raw(Box::new(enclave_outcome_t::new(outcome)));
+                    // SAFETY: the caller keeps the contract of callbacks; the callback owns the outcome.
+                    unsafe { callback(context.user_data(), outcome) }
+                }
+            })
+        };
+        match execution {
+            Some(_) => put(execution, "execution", || submit().map(enclave_execution_t::new)),
+            None => submit().map(drop),
+        }
+    })
+}
+
+/// Runs a script and waits for its outcome; `options` may be NULL. Gives the outcome's status. `outcome` (may be NULL)
+/// receives an outcome owned by the caller, always: also a refused submission (QUEUE_FULL, POOL_CLOSED,
+/// INVALID_ARGUMENT, INVALID_STATE inside a callback of the library, FORKED) is one.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn enclave_pool_run(
+    pool: Option<&enclave_pool_t>,
+    source: *const c_char,
+    source_len: usize,
+    options: Option<&enclave_options_t>,
+    outcome: Option<&mut MaybeUninit<*mut enclave_outcome_t>>,
+) -> enclave_status_t {
+    let result = caught(|| {
+        // SAFETY: the caller keeps the contract of text.
+        let source = unsafe { text(source, source_len, "source") }?;
+        let pool = required(pool, "pool")?;
+        pool.pool.run_detailed(source, pool.options(options)?)
+    });
+    guard(ENCLAVE_INTERNAL, || {
+        let made = Box::new(result.map_or_else(enclave_outcome_t::refused, enclave_outcome_t::new));
+        let status = made.status();
+        if let Some(outcome) = outcome {
+            outcome.write(Box::into_raw(made));
+        }
+        status
+    })
+}
+
+/// Shuts a pool down: refuses submissions, drops what waits in the queue as POOL_CLOSED, waits at most `timeout_ms`
+/// milliseconds for what runs (`ENCLAVE_POOL_TIMEOUT`: the pool's setting; `ENCLAVE_NO_TIMEOUT`: without end) and then
+/// ends it as POOL_CLOSED. When it returns, every execution has its outcome and the workers are gone. A second call
+/// waits for the first.
+/// INVALID_ARGUMENT: NULL. INVALID_STATE: inside a callback of the library. FORKED.
+#[unsafe(no_mangle)]
+pub extern "C" fn enclave_pool_shutdown(
+    pool: Option<&enclave_pool_t>,
+    timeout_ms: u64,
+    error: Option<&mut MaybeUninit<*mut enclave_error_t>>,
+) -> enclave_status_t {
+    attempt(error, || {
+        required(pool, "pool")?.pool.shutdown(match timeout_ms {
+            ENCLAVE_POOL_TIMEOUT => None,
+            ms => Some(time_to_wait(ms).unwrap_or(MAX_DURATION)),
+        })
+    })
+}
+
+/// A snapshot of the pool's stats, owned by the caller. It costs little: no worker is asked.
+/// INVALID_ARGUMENT: a NULL. FORKED.
+#[unsafe(no_mangle)]
+pub extern "C" fn enclave_pool_stats(
+    pool: Option<&enclave_pool_t>,
+    stats: Option<&mut MaybeUninit<*mut enclave_pool_stats_t>>,
+    error: Option<&mut MaybeUninit<*mut enclave_error_t>>,
+) -> enclave_status_t {
+    attempt(error, || {
+        stats::give(stats, || match required(pool, "pool")? {
+            pool if pool.is_forked() => Err(Error::Forked),
+            pool => Ok(pool.pool.stats()),
+        })
+    })
+}

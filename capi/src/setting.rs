@@ -1,0 +1,373 @@
+//! [`enclave_setting_t`]: the settings of a pool and the limits of an execution, one table for setting, reading and
+//! naming them.
+//!
+//! A value is kept as the caller gave it until a pool or an execution is made of it: what the field cannot hold is an
+//! error there, like what core's own validation refuses, and never a silent change.
+
+use std::ffi::{CStr, c_char};
+use std::time::Duration;
+
+use enclave_core::{Error, ExecutionLimits, Isolation, PoolConfig};
+
+use crate::boundary::guard;
+use crate::text;
+
+/// What can be set: one of the constants below. A number is milliseconds where the name ends in `_MS`, bytes where
+/// the text says so, a count, or 0 and 1. From 100 on they are limits of an execution: a config has them for all
+/// executions of its pool, options for one.
+pub type enclave_setting_t = i32;
+
+/// Where workers run.
+pub type enclave_isolation_t = i32;
+/// A thread of this process.
+pub const ENCLAVE_ISOLATION_THREAD: enclave_isolation_t = 0;
+/// A sandboxed child process.
+pub const ENCLAVE_ISOLATION_PROCESS: enclave_isolation_t = 1;
+
+const _: () = {
+    assert!(ENCLAVE_ISOLATION_THREAD == Isolation::Thread as i32);
+    assert!(ENCLAVE_ISOLATION_PROCESS == Isolation::Process as i32);
+};
+
+/// No setting.
+pub const ENCLAVE_SETTING_NONE: enclave_setting_t = 0;
+/// Where workers run: `ENCLAVE_ISOLATION_THREAD` or `ENCLAVE_ISOLATION_PROCESS`. Default thread; presets process,
+/// process, thread, thread. **Until process isolation is in, every pool runs in threads, whatever this says.**
+pub const ENCLAVE_SETTING_ISOLATION: enclave_setting_t = 1;
+/// Workers kept warm, 0 to `max_workers`. Default 2, or `max_workers` where that is smaller; presets 2, 2, 2, 4.
+pub const ENCLAVE_SETTING_MIN_WORKERS: enclave_setting_t = 2;
+/// Most workers at once, 1 to 1024. Default: the number of CPUs; presets 4, 8, 16, 32.
+pub const ENCLAVE_SETTING_MAX_WORKERS: enclave_setting_t = 3;
+/// Bytes that one worker may hold, 16 MiB to 1 TiB. Default 128 MiB; presets 64, 128, 256, 512 MiB.
+pub const ENCLAVE_SETTING_MEMORY_LIMIT_PER_WORKER: enclave_setting_t = 4;
+/// Executions after which a worker is replaced, at least 1. Default 1000; presets 100, 500, 1000, 5000.
+pub const ENCLAVE_SETTING_MAX_EXECUTIONS_PER_WORKER: enclave_setting_t = 5;
+/// Most executions waiting for a worker, 0 to 10 000 000; 0 refuses whatever cannot start at once. Default 100;
+/// presets 20, 50, 100, 500.
+pub const ENCLAVE_SETTING_MAX_QUEUE_SIZE: enclave_setting_t = 6;
+/// Longest wait in the queue in milliseconds, at least 1. Default 30 000; presets 10 000, 20 000, 30 000, 60 000.
+pub const ENCLAVE_SETTING_QUEUE_TIMEOUT_MS: enclave_setting_t = 7;
+/// Tool calls and console lines that an execution may send in a second, at least 1: a token bucket of this size, full
+/// at the start of every execution. Default 1000; presets 100, 500, 1000, 5000.
+pub const ENCLAVE_SETTING_MAX_MESSAGES_PER_SECOND: enclave_setting_t = 8;
+/// Milliseconds after which an idle worker beyond `min_workers` is stopped, at least 1. Default 30 000; presets
+/// 15 000, 30 000, 30 000, 60 000.
+pub const ENCLAVE_SETTING_IDLE_TIMEOUT_MS: enclave_setting_t = 9;
+/// Milliseconds that shutdown waits for running executions before it ends them; 0 ends them at once. Default 5000;
+/// presets 2000, 3000, 5000, 10 000.
+pub const ENCLAVE_SETTING_GRACEFUL_SHUTDOWN_TIMEOUT_MS: enclave_setting_t = 10;
+/// Most bytes in one source, result, tool argument, tool reply or console line, 1 KiB to 1 GiB - 2. Default 16 MiB;
+/// presets 1, 4, 16, 64 MiB.
+pub const ENCLAVE_SETTING_MAX_MESSAGE_SIZE: enclave_setting_t = 11;
+/// Tool calls of one execution that may wait for their answers at once. Default 100; presets 10, 50, 100, 1000.
+pub const ENCLAVE_SETTING_MAX_PENDING_TOOL_CALLS: enclave_setting_t = 12;
+/// 1: start `min_workers` workers when the pool is made, and fail if one cannot start. 0: start them when they are
+/// needed. Default 1.
+pub const ENCLAVE_SETTING_WARM_ON_INIT: enclave_setting_t = 13;
+/// Milliseconds between two calls of the stats callback, at least 1. Default 1000.
+pub const ENCLAVE_SETTING_STATS_INTERVAL_MS: enclave_setting_t = 14;
+/// Wall-clock milliseconds from the start on a worker (waiting in the queue not counted), at least 1. Presets 5000,
+/// 15 000, 30 000 (default), 60 000.
+pub const ENCLAVE_SETTING_TIMEOUT_MS: enclave_setting_t = 100;
+/// CPU milliseconds of the worker; waiting for tools and timers costs none; 0: no limit. Presets 2000, 10 000, 0
+/// (default), 0.
+pub const ENCLAVE_SETTING_CPU_TIME_LIMIT_MS: enclave_setting_t = 101;
+/// Tool calls. Presets 10, 50, 100 (default), 1000.
+pub const ENCLAVE_SETTING_MAX_TOOL_CALLS: enclave_setting_t = 102;
+/// Console calls. Presets 100, 500, 1000 (default), 10 000.
+pub const ENCLAVE_SETTING_MAX_CONSOLE_CALLS: enclave_setting_t = 103;
+/// UTF-8 bytes of console output. Presets 64 KiB, 256 KiB, 1 MiB (default), 10 MiB.
+pub const ENCLAVE_SETTING_MAX_CONSOLE_OUTPUT: enclave_setting_t = 104;
+/// Levels of nesting in a value that crosses the boundary, 1 to 512. Presets 32, 64, 128 (default), 256.
+pub const ENCLAVE_SETTING_MAX_VALUE_DEPTH: enclave_setting_t = 105;
+/// 1: remove file names and native frames from stack traces. Presets 1, 1, 0 (default), 0.
+pub const ENCLAVE_SETTING_SANITIZE_STACK_TRACES: enclave_setting_t = 106;
+/// 1: every clock that the script can read stands still during one execution. Presets 1, 0, 0 (default), 0.
+pub const ENCLAVE_SETTING_BLOCK_TIMING_APIS: enclave_setting_t = 107;
+/// 1: allow `eval` and the `Function` constructors. Presets 0, 0, 0 (default), 1.
+pub const ENCLAVE_SETTING_ALLOW_CODE_GENERATION: enclave_setting_t = 108;
+/// 1: allow WebAssembly. Must be 0: it is not supported yet.
+pub const ENCLAVE_SETTING_ALLOW_WASM: enclave_setting_t = 109;
+
+/// A setting: its number, its name at the C edge and the field of core that it stands for.
+struct Setting {
+    id: enclave_setting_t,
+    name: &'static CStr,
+    field: Field,
+}
+
+enum Field {
+    Pool(fn(&PoolConfig) -> u64, fn(&mut PoolConfig, Given) -> Result<(), Error>),
+    Limit(fn(&ExecutionLimits) -> u64, fn(&mut ExecutionLimits, Given) -> Result<(), Error>),
+}
+
+#[rustfmt::skip]
+static SETTINGS: &[Setting] = &[
+    pool(ENCLAVE_SETTING_ISOLATION, c"isolation", |c| c.isolation as u64, |c, v| v.isolation().map(|v| c.isolation = v)),
+    pool(ENCLAVE_SETTING_MIN_WORKERS, c"min_workers", |c| c.min_workers as u64, |c, v| v.size().map(|v| c.min_workers = v)),
+    pool(ENCLAVE_SETTING_MAX_WORKERS, c"max_workers", |c| c.max_workers as u64, |c, v| v.size().map(|v| c.max_workers = v)),
+    pool(ENCLAVE_SETTING_MEMORY_LIMIT_PER_WORKER, c"memory_limit_per_worker", |c| c.memory_limit_per_worker, |c, v| v.long().map(|v| c.memory_limit_per_worker = v)),
+    pool(ENCLAVE_SETTING_MAX_EXECUTIONS_PER_WORKER, c"max_executions_per_worker", |c| c.max_executions_per_worker, |c, v| v.long().map(|v| c.max_executions_per_worker = v)),
+    pool(ENCLAVE_SETTING_MAX_QUEUE_SIZE, c"max_queue_size", |c| c.max_queue_size as u64, |c, v| v.size().map(|v| c.max_queue_size = v)),
+    pool(ENCLAVE_SETTING_QUEUE_TIMEOUT_MS, c"queue_timeout_ms", |c| ms(c.queue_timeout), |c, v| v.ms().map(|v| c.queue_timeout = v)),
+    pool(ENCLAVE_SETTING_MAX_MESSAGES_PER_SECOND, c"max_messages_per_second", |c| c.max_messages_per_second.into(), |c, v| v.int().map(|v| c.max_messages_per_second = v)),
+    pool(ENCLAVE_SETTING_IDLE_TIMEOUT_MS, c"idle_timeout_ms", |c| ms(c.idle_timeout), |c, v| v.ms().map(|v| c.idle_timeout = v)),
+    pool(ENCLAVE_SETTING_GRACEFUL_SHUTDOWN_TIMEOUT_MS, c"graceful_shutdown_timeout_ms", |c| ms(c.graceful_shutdown_timeout), |c, v| v.ms().map(|v| c.graceful_shutdown_timeout = v)),
+    pool(ENCLAVE_SETTING_MAX_MESSAGE_SIZE, c"max_message_size", |c| c.max_message_size, |c, v| v.long().map(|v| c.max_message_size = v)),
+    pool(ENCLAVE_SETTING_MAX_PENDING_TOOL_CALLS, c"max_pending_tool_calls", |c| c.max_pending_tool_calls.into(), |c, v| v.int().map(|v| c.max_pending_tool_calls = v)),
+    pool(ENCLAVE_SETTING_WARM_ON_INIT, c"warm_on_init", |c| c.warm_on_init.into(), |c, v| v.flag().map(|v| c.warm_on_init = v)),
+    pool(ENCLAVE_SETTING_STATS_INTERVAL_MS, c"stats_interval_ms", |c| ms(c.stats_interval), |c, v| v.ms().map(|v| c.stats_interval = v)),
+    limit(ENCLAVE_SETTING_TIMEOUT_MS, c"timeout_ms", |l| ms(l.timeout), |l, v| v.ms().map(|v| l.timeout = v)),
+    limit(ENCLAVE_SETTING_CPU_TIME_LIMIT_MS, c"cpu_time_limit_ms", |l| l.cpu_time_limit.map_or(0, ms), |l, v| v.ms().map(|v| l.cpu_time_limit = (!v.is_zero()).then_some(v))),
+    limit(ENCLAVE_SETTING_MAX_TOOL_CALLS, c"max_tool_calls", |l| l.max_tool_calls.into(), |l, v| v.int().map(|v| l.max_tool_calls = v)),
+    limit(ENCLAVE_SETTING_MAX_CONSOLE_CALLS, c"max_console_calls", |l| l.max_console_calls.into(), |l, v| v.int().map(|v| l.max_console_calls = v)),
+    limit(ENCLAVE_SETTING_MAX_CONSOLE_OUTPUT, c"max_console_output", |l| l.max_console_output, |l, v| v.long().map(|v| l.max_console_output = v)),
+    limit(ENCLAVE_SETTING_MAX_VALUE_DEPTH, c"max_value_depth", |l| l.max_value_depth.into(), |l, v| v.int().map(|v| l.max_value_depth = v)),
+    limit(ENCLAVE_SETTING_SANITIZE_STACK_TRACES, c"sanitize_stack_traces", |l| l.sanitize_stack_traces.into(), |l, v| v.flag().map(|v| l.sanitize_stack_traces = v)),
+    limit(ENCLAVE_SETTING_BLOCK_TIMING_APIS, c"block_timing_apis", |l| l.block_timing_apis.into(), |l, v| v.flag().map(|v| l.block_timing_apis = v)),
+    limit(ENCLAVE_SETTING_ALLOW_CODE_GENERATION, c"allow_code_generation", |l| l.allow_code_generation.into(), |l, v| v.flag().map(|v| l.allow_code_generation = v)),
+    limit(ENCLAVE_SETTING_ALLOW_WASM, c"allow_wasm", |l| l.allow_wasm.into(), |l, v| v.flag().map(|v| l.allow_wasm = v)),
+];
+
+const fn pool(
+    id: enclave_setting_t,
+    name: &'static CStr,
+    get: fn(&PoolConfig) -> u64,
+    set: fn(&mut PoolConfig, Given) -> Result<(), Error>,
+) -> Setting {
+    Setting { id, name, field: Field::Pool(get, set) }
+}
+
+const fn limit(
+    id: enclave_setting_t,
+    name: &'static CStr,
+    get: fn(&ExecutionLimits) -> u64,
+    set: fn(&mut ExecutionLimits, Given) -> Result<(), Error>,
+) -> Setting {
+    Setting { id, name, field: Field::Limit(get, set) }
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Setting {
+    /// The setting of this number.
+    fn find(id: enclave_setting_t) -> Result<&'static Setting, Error> {
+        SETTINGS.iter().find(|setting| setting.id == id).ok_or_else(|| {
+            Error::invalid_argument("setting", format!("is {id}; accepted are the ENCLAVE_SETTING_* constants"))
+        })
+    }
+
+    /// The setting of this number, which must be a limit of an execution.
+    fn find_limit(id: enclave_setting_t) -> Result<&'static Setting, Error> {
+        match Setting::find(id)? {
+            setting @ Setting { field: Field::Limit(..), .. } => Ok(setting),
+            setting => Err(Error::invalid_argument(
+                "setting",
+                format!("is {}, which belongs to a pool; an execution has only limits", setting.name()),
+            )),
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        self.name.to_str().unwrap_or_default()
+    }
+
+    fn read(&self, config: &PoolConfig) -> u64 {
+        match self.field {
+            Field::Pool(get, _) => get(config),
+            Field::Limit(get, _) => get(&config.limits),
+        }
+    }
+
+    fn write(&self, config: &mut PoolConfig, value: u64) -> Result<(), Error> {
+        match self.field {
+            Field::Pool(_, set) => set(config, Given { value, name: self.name() }),
+            Field::Limit(..) => self.write_limit(&mut config.limits, value),
+        }
+    }
+
+    fn write_limit(&self, limits: &mut ExecutionLimits, value: u64) -> Result<(), Error> {
+        match self.field {
+            Field::Pool(..) => Ok(()),
+            Field::Limit(_, set) => set(limits, Given { value, name: self.name() }),
+        }
+    }
+}
+
+/// A value as the caller gave it, on its way into a field.
+struct Given {
+    value: u64,
+    name: &'static str,
+}
+
+impl Given {
+    fn long(self) -> Result<u64, Error> {
+        Ok(self.value)
+    }
+
+    fn size(self) -> Result<usize, Error> {
+        usize::try_from(self.value).map_err(|_| self.refuse(format!("at most {}", usize::MAX)))
+    }
+
+    fn int(self) -> Result<u32, Error> {
+        u32::try_from(self.value).map_err(|_| self.refuse(format!("at most {}", u32::MAX)))
+    }
+
+    fn ms(self) -> Result<Duration, Error> {
+        Ok(Duration::from_millis(self.value))
+    }
+
+    fn flag(self) -> Result<bool, Error> {
+        match self.value {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(self.refuse("0 and 1".into())),
+        }
+    }
+
+    fn isolation(self) -> Result<Isolation, Error> {
+        match i32::try_from(self.value) {
+            Ok(ENCLAVE_ISOLATION_THREAD) => Ok(Isolation::Thread),
+            Ok(ENCLAVE_ISOLATION_PROCESS) => Ok(Isolation::Process),
+            _ => Err(self.refuse("0 (thread) and 1 (process)".into())),
+        }
+    }
+
+    fn refuse(&self, accepted: String) -> Error {
+        Error::invalid_argument(self.name, format!("is {}; accepted is {accepted}", self.value))
+    }
+}
+
+/// The settings that a caller has changed, as given: a number that is no setting is an error when they are applied.
+#[derive(Clone, Default)]
+pub(crate) struct Overrides(Vec<(enclave_setting_t, u64)>);
+
+impl Overrides {
+    pub(crate) fn set(&mut self, id: enclave_setting_t, value: u64) {
+        self.0.retain(|(known, _)| *known != id);
+        self.0.push((id, value));
+    }
+
+    /// Like `set`, for what an execution can set; anything else is an error now, too.
+    pub(crate) fn set_limit(&mut self, id: enclave_setting_t, value: u64) -> Result<(), Error> {
+        self.set(id, value);
+        Setting::find_limit(id).map(|_| ())
+    }
+
+    fn given(&self, id: enclave_setting_t) -> Option<u64> {
+        self.0.iter().find(|(known, _)| *known == id).map(|(_, value)| *value)
+    }
+
+    /// What a setting is in `base` with these changes.
+    pub(crate) fn get(&self, id: enclave_setting_t, base: &PoolConfig) -> Result<u64, Error> {
+        let setting = Setting::find(id)?;
+        Ok(self.given(id).unwrap_or_else(|| match id {
+            ENCLAVE_SETTING_MIN_WORKERS => {
+                let max_workers = self.given(ENCLAVE_SETTING_MAX_WORKERS).unwrap_or(u64::MAX);
+                setting.read(base).min(max_workers)
+            }
+            _ => setting.read(base),
+        }))
+    }
+
+    /// `base` with these changes.
+    pub(crate) fn apply(&self, base: &PoolConfig) -> Result<PoolConfig, Error> {
+        let mut config = base.clone();
+        self.0.iter().try_for_each(|(id, value)| Setting::find(*id)?.write(&mut config, *value))?;
+        if self.given(ENCLAVE_SETTING_MIN_WORKERS).is_none() {
+            config.min_workers = config.min_workers.min(config.max_workers);
+        }
+        Ok(config)
+    }
+
+    /// `base` with these changes, or none if there are no changes.
+    pub(crate) fn apply_limits(&self, base: &ExecutionLimits) -> Result<Option<ExecutionLimits>, Error> {
+        if self.0.is_empty() {
+            return Ok(None);
+        }
+        let mut limits = base.clone();
+        self.0.iter().try_for_each(|(id, value)| Setting::find_limit(*id)?.write_limit(&mut limits, *value))?;
+        Ok(Some(limits))
+    }
+}
+
+/// The name of a setting, such as `"max_workers"` or `"timeout_ms"`; NULL for a number that is none. Never freed.
+#[unsafe(no_mangle)]
+pub extern "C" fn enclave_setting_name(setting: enclave_setting_t) -> *const c_char {
+    guard(std::ptr::null(), || Setting::find(setting).map_or(std::ptr::null(), |setting| setting.name.as_ptr()))
+}
+
+/// The setting of a name, so that settings can come from a file or a command line; `ENCLAVE_SETTING_NONE` if no
+/// setting has this name.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn enclave_setting_from_name(name: *const c_char, name_len: usize) -> enclave_setting_t {
+    guard(ENCLAVE_SETTING_NONE, || {
+        // SAFETY: the caller keeps the contract of text.
+        let Ok(name) = (unsafe { text::text(name, name_len, "name") }) else { return ENCLAVE_SETTING_NONE };
+        SETTINGS.iter().find(|setting| setting.name() == name).map_or(ENCLAVE_SETTING_NONE, |setting| setting.id)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use enclave_core::Preset;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back_in_every_setting() {
+        for setting in SETTINGS {
+            let mut config = PoolConfig::default();
+            let value = if setting.read(&config) == 1 { 0 } else { 1 };
+            setting.write(&mut config, value).unwrap();
+            assert_eq!(setting.read(&config), value, "{}", setting.name());
+        }
+    }
+
+    #[test]
+    fn a_preset_is_unchanged_by_writing_what_was_read() {
+        for preset in Preset::ALL {
+            let config = PoolConfig::preset(preset);
+            let mut copy = PoolConfig::default();
+            SETTINGS.iter().for_each(|setting| setting.write(&mut copy, setting.read(&config)).unwrap());
+            assert_eq!(copy, config);
+        }
+    }
+
+    #[test]
+    fn a_value_that_the_field_cannot_hold_is_refused_by_name() {
+        let mut overrides = Overrides::default();
+        overrides.set(ENCLAVE_SETTING_MAX_TOOL_CALLS, u64::MAX);
+        let message = overrides.apply(&PoolConfig::default()).unwrap_err().to_string();
+        assert_eq!(message, "max_tool_calls is 18446744073709551615; accepted is at most 4294967295");
+    }
+
+    #[test]
+    fn a_number_that_is_no_setting_is_refused_when_it_is_applied() {
+        let mut overrides = Overrides::default();
+        overrides.set(77, 1);
+        let message = overrides.apply(&PoolConfig::default()).unwrap_err().to_string();
+        assert_eq!(message, "setting is 77; accepted are the ENCLAVE_SETTING_* constants");
+    }
+
+    #[test]
+    fn an_execution_has_no_settings_of_a_pool() {
+        let mut overrides = Overrides::default();
+        overrides.set(ENCLAVE_SETTING_MAX_WORKERS, 1);
+        let message = overrides.apply_limits(&ExecutionLimits::default()).unwrap_err().to_string();
+        assert_eq!(message, "setting is max_workers, which belongs to a pool; an execution has only limits");
+    }
+
+    #[test]
+    fn min_workers_follows_max_workers_down_unless_it_was_set() {
+        let base = PoolConfig::preset(Preset::Strict);
+        let mut overrides = Overrides::default();
+        overrides.set(ENCLAVE_SETTING_MAX_WORKERS, 1);
+        assert_eq!(overrides.apply(&base).unwrap().min_workers, 1);
+        assert_eq!(overrides.get(ENCLAVE_SETTING_MIN_WORKERS, &base).unwrap(), 1);
+        overrides.set(ENCLAVE_SETTING_MIN_WORKERS, 2);
+        assert_eq!(overrides.apply(&base).unwrap().min_workers, 2);
+    }
+}

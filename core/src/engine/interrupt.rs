@@ -1,0 +1,190 @@
+//! How an execution is stopped from outside, and how answers reach it: the [`Link`] between an isolate and other
+//! threads.
+//!
+//! The kill is *sticky*. One word holds the id of the running execution and, once there is one, the reason to end it.
+//! A kill is a compare-and-swap from "this execution, no reason", so it never hits a later execution and the first
+//! reason stays. SpiderMonkey forgets an interrupt request once it has been served, so whoever wants the execution
+//! to end asks again until it does (the supervisor does), and every way from our code into script looks at the word
+//! first: the job loop, conversion, every host function.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use mozjs::rust::ThreadSafeJSContext;
+
+use crate::execution::ToolError;
+use crate::value::Value;
+use crate::worker::{Control, KillReason};
+
+/// The reason in the word when the isolate itself ends the execution; the error is kept in its state.
+const INTERNAL_KILL: u64 = 0xff;
+
+/// An answer to a tool call.
+pub(super) struct Answer {
+    pub call_id: u64,
+    pub result: Result<Value, ToolError>,
+}
+
+/// What threads other than the worker's may touch of an isolate.
+pub(crate) struct Link {
+    /// The running execution's id above 8 bits of reason; 0 when none runs.
+    word: AtomicU64,
+    context: ThreadSafeJSContext,
+    cpu_clock: Option<libc::clockid_t>,
+    answers: Mutex<Answers>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Answers {
+    execution_id: u64,
+    waiting: Vec<Answer>,
+    /// Whether the isolate sleeps on `changed`.
+    asleep: bool,
+}
+
+impl Link {
+    /// Must be called on the thread that runs the isolate.
+    pub(super) fn new(context: ThreadSafeJSContext) -> Arc<Self> {
+        Arc::new(Link {
+            word: AtomicU64::new(0),
+            context,
+            cpu_clock: thread_cpu_clock(),
+            answers: Mutex::default(),
+            changed: Condvar::new(),
+        })
+    }
+
+    fn answers(&self) -> MutexGuard<'_, Answers> {
+        self.answers.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    pub(super) fn begin(&self, execution_id: u64) {
+        let mut answers = self.answers();
+        answers.execution_id = execution_id;
+        answers.waiting.clear();
+        self.word.store(execution_id << 8, Ordering::SeqCst);
+    }
+
+    /// Ends the execution: from here on a kill or an answer for it goes nowhere. Returns the reason if it was killed
+    /// from outside.
+    pub(super) fn end(&self) -> Option<KillReason> {
+        let word = self.word.swap(0, Ordering::SeqCst);
+        self.answers().execution_id = 0;
+        reason(word)
+    }
+
+    pub(super) fn killed(&self) -> bool {
+        self.word.load(Ordering::Relaxed) & 0xff != 0
+    }
+
+    /// The reason of a kill from outside.
+    pub(super) fn kill_reason(&self) -> Option<KillReason> {
+        reason(self.word.load(Ordering::SeqCst))
+    }
+
+    /// Ends the running execution from inside. False if it is already being ended.
+    pub(super) fn kill_from_inside(&self) -> bool {
+        let word = self.word.load(Ordering::SeqCst);
+        if word & 0xff != 0 || self.word.compare_exchange(word, word | INTERNAL_KILL, Ordering::SeqCst, Ordering::SeqCst).is_err() {
+            return false;
+        }
+        self.context.request_interrupt_callback();
+        true
+    }
+
+    /// Like [`Link::kill_from_inside`], but may be called inside the engine's allocator: takes no engine lock.
+    pub(super) fn kill_from_allocator(&self) -> bool {
+        let word = self.word.load(Ordering::SeqCst);
+        if word == 0 || word & 0xff != 0 || self.word.compare_exchange(word, word | INTERNAL_KILL, Ordering::SeqCst, Ordering::SeqCst).is_err() {
+            return false;
+        }
+        self.context.request_interrupt_callback_can_wait();
+        true
+    }
+
+    /// Asks the engine to call back soon, without ending anything; takes no engine lock.
+    pub(super) fn poke(&self) {
+        self.context.request_interrupt_callback_can_wait();
+    }
+
+    pub(super) fn answer(&self, execution_id: u64, answer: Answer) {
+        let mut answers = self.answers();
+        if answers.execution_id == execution_id {
+            answers.waiting.push(answer);
+            if answers.asleep {
+                self.changed.notify_one();
+            }
+        }
+    }
+
+    /// The answers that have come, without waiting.
+    pub(super) fn take_answers(&self) -> Vec<Answer> {
+        std::mem::take(&mut self.answers().waiting)
+    }
+
+    /// Sleeps until there is an answer, the execution is killed or `until` has come.
+    pub(super) fn wait(&self, until: Option<Instant>) {
+        let mut answers = self.answers();
+        while answers.waiting.is_empty() && !self.killed() {
+            answers.asleep = true;
+            answers = match until {
+                None => self.changed.wait(answers).unwrap_or_else(|poisoned| poisoned.into_inner()),
+                Some(until) => {
+                    let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else {
+                        break;
+                    };
+                    self.changed.wait_timeout(answers, left).unwrap_or_else(|poisoned| poisoned.into_inner()).0
+                }
+            };
+        }
+        answers.asleep = false;
+    }
+}
+
+impl Control for Link {
+    fn kill(&self, execution_id: u64, reason: KillReason) {
+        let idle = execution_id << 8;
+        match self.word.compare_exchange(idle, idle | reason as u64, Ordering::SeqCst, Ordering::SeqCst) {
+            // Once more for an execution that is being ended already: the first request may have been served.
+            Ok(_) => {}
+            Err(word) if word & !0xff == idle => {}
+            Err(_) => return,
+        }
+        self.context.request_interrupt_callback();
+        if self.answers().asleep {
+            self.changed.notify_one();
+        }
+    }
+
+    fn cpu_time(&self) -> Option<Duration> {
+        read_clock(self.cpu_clock?)
+    }
+}
+
+fn reason(word: u64) -> Option<KillReason> {
+    [KillReason::Timeout, KillReason::CpuLimit, KillReason::Cancelled, KillReason::Shutdown]
+        .into_iter()
+        .find(|reason| *reason as u64 == word & 0xff)
+}
+
+/// CPU time of the calling thread.
+pub(super) fn thread_cpu_time() -> Duration {
+    read_clock(libc::CLOCK_THREAD_CPUTIME_ID).unwrap_or_default()
+}
+
+/// The clock of this thread's CPU time, readable from other threads as long as this one lives.
+fn thread_cpu_clock() -> Option<libc::clockid_t> {
+    let mut clock = 0;
+    // SAFETY: pthread_self is this thread, which lives; `clock` is a valid place.
+    let failed = unsafe { libc::pthread_getcpuclockid(libc::pthread_self(), &mut clock) } != 0;
+    (!failed).then_some(clock)
+}
+
+fn read_clock(clock: libc::clockid_t) -> Option<Duration> {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a valid place; an id of a clock that is gone gives an error.
+    let failed = unsafe { libc::clock_gettime(clock, &mut time) } != 0;
+    (!failed).then(|| Duration::new(time.tv_sec as u64, time.tv_nsec as u32))
+}

@@ -1,0 +1,427 @@
+//! [`Isolate`]: one runtime on this thread, which runs executions one after the other, each in a realm of its own.
+//!
+//! What belongs to the running execution (budgets, timers, pending tool calls) is its [`Current`], made anew for each
+//! and dropped before the runtime. Host functions find it through the context's private pointer.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::time::Instant;
+
+use mozjs::context::{JSContext, RawJSContext};
+use mozjs::gc::RootedTraceableBox;
+use mozjs::glue::{CreateJobQueue, DeleteJobQueue, JobQueueTraps};
+use mozjs::jsapi::{
+    GCOptions, GCReason, Heap, JS_GetContextPrivate, JS_SetContextPrivate, JSGCParamKey, JSObject, JSTracer,
+    MutableHandleObject, SetOutOfMemoryCallback,
+};
+use mozjs::realm::AutoRealm;
+use mozjs::rooted;
+use mozjs::rust::Runtime;
+use mozjs::rust::wrappers2::{
+    ClearKeptObjects, JS_AddInterruptCallback, JS_ClearPendingException, JS_SetGCParameter, JS_SetNativeStackQuota,
+    NonIncrementalGC, PrepareForFullGC, SetJobQueue,
+};
+
+use super::console::ConsoleState;
+use super::interrupt::{Link, thread_cpu_time};
+use super::jobs::Timers;
+use super::memory::Ledger;
+use super::{convert, exception, jobs, new_runtime, realm, script};
+use crate::error::Error;
+use crate::execution::{ExecutionStats, Request};
+use crate::rate::TokenBucket;
+use crate::value::Value;
+use crate::worker::{Host, KillReason, RecycleReason, Report};
+
+/// The engine has thrown: there is a pending exception, or none if the execution is being ended.
+#[derive(Debug)]
+pub(super) struct Thrown;
+
+/// The result of whatever may run script.
+pub(super) type JsResult<T> = Result<T, Thrown>;
+
+/// The engine's `bool` as a result.
+pub(super) fn check(ok: bool) -> JsResult<()> {
+    if ok { Ok(()) } else { Err(Thrown) }
+}
+
+/// Stack that the engine leaves to our own code when script recurses as deep as it may.
+const STACK_RESERVE: usize = 1024 * 1024;
+/// Nursery: small, because most executions are small and every worker has one.
+const MAX_NURSERY: u32 = 4 * 1024 * 1024;
+/// Executions after which garbage is collected if nothing else asked for it.
+const EXECUTIONS_PER_GC: u32 = 50;
+/// The same, when nothing waits for the worker.
+const EXECUTIONS_PER_IDLE_GC: u32 = 8;
+
+/// What an isolate is made with.
+pub(crate) struct IsolateConfig {
+    /// Bytes that heap and buffers may hold together.
+    pub memory_limit: u64,
+    /// Size of the thread's stack.
+    pub stack_size: usize,
+}
+
+/// A runtime with its state. It lives and dies on one thread.
+pub(crate) struct Isolate {
+    // Fields are dropped in this order: what holds roots goes before the runtime.
+    state: Box<State>,
+    job_queue: *mut mozjs::glue::RustJobQueue,
+    executions_since_gc: u32,
+    runtime: Runtime,
+}
+
+/// What host functions can reach.
+pub(super) struct State {
+    pub link: Arc<Link>,
+    pub ledger: Arc<Ledger>,
+    pub current: RefCell<Current>,
+}
+
+/// The running execution.
+pub(super) struct Current {
+    pub request: Request,
+    /// Valid while `execute` runs, which is as long as this is reachable from script.
+    host: Option<NonNull<dyn Host>>,
+    pub started: Instant,
+    /// Milliseconds since 1970 at the start, for scripts whose clocks stand still.
+    pub frozen_time: f64,
+    pub bucket: RefCell<TokenBucket>,
+    pub tool_calls: Cell<u32>,
+    pub pending_tool_calls: RefCell<HashMap<u64, RootedTraceableBox<Heap<*mut JSObject>>>>,
+    pub timers: RefCell<Timers>,
+    pub console: ConsoleState,
+    /// Which lazy properties of the global have been made, a bit each.
+    pub resolved: Cell<u32>,
+    /// Why the isolate itself ends the execution.
+    kill_error: RefCell<Option<Error>>,
+    /// An exception from a timer or microtask that nobody can catch any more.
+    pub uncaught: RefCell<Option<RootedTraceableBox<Heap<mozjs::jsval::JSVal>>>>,
+    /// The last error thrown for a message that was too large, and what the message was.
+    pub too_large: RefCell<Option<(RootedTraceableBox<Heap<*mut JSObject>>, &'static str)>>,
+}
+
+impl State {
+    /// The state of the isolate that this context belongs to.
+    pub(super) fn of(cx: &JSContext) -> &'static State {
+        // SAFETY: the private pointer is set to a boxed State right after the context is made, and the box lives
+        // until the context is destroyed. 'static stands for "while a host function runs": nobody keeps it.
+        unsafe { &*(JS_GetContextPrivate(cx.raw_cx_no_gc()) as *const State) }
+    }
+
+    pub(super) fn killed(&self) -> bool {
+        self.link.killed()
+    }
+
+    /// Ends the execution with this error. Script cannot catch it.
+    pub(super) fn kill(&self, error: Error) -> Thrown {
+        if self.link.kill_from_inside() {
+            *self.current.borrow().kill_error.borrow_mut() = Some(error);
+        }
+        Thrown
+    }
+
+    /// The error of an execution that was ended.
+    fn kill_error(&self, reason: Option<KillReason>) -> Error {
+        let current = self.current.borrow();
+        let limits = &current.request.limits;
+        match reason {
+            Some(KillReason::Timeout) => Error::Timeout { limit: limits.timeout },
+            Some(KillReason::CpuLimit) => Error::CpuLimit { limit: limits.cpu_time_limit.unwrap_or_default() },
+            Some(KillReason::Cancelled) => Error::Cancelled,
+            Some(KillReason::Shutdown) => Error::PoolClosed,
+            None => current.kill_error.borrow_mut().take().unwrap_or_else(|| self.ledger.error()),
+        }
+    }
+}
+
+impl Current {
+    fn new(request: Request, host: Option<NonNull<dyn Host>>) -> Self {
+        let started = Instant::now();
+        let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Current {
+            bucket: RefCell::new(TokenBucket::new(request.max_messages_per_second, started)),
+            request,
+            host,
+            started,
+            frozen_time: since_1970.as_millis() as f64,
+            tool_calls: Cell::new(0),
+            pending_tool_calls: RefCell::default(),
+            timers: RefCell::default(),
+            console: ConsoleState::default(),
+            resolved: Cell::new(0),
+            kill_error: RefCell::default(),
+            uncaught: RefCell::default(),
+            too_large: RefCell::default(),
+        }
+    }
+
+    fn none() -> Self {
+        let request = Request {
+            id: 0,
+            source: "".into(),
+            kind: Default::default(),
+            filename: "".into(),
+            globals: Vec::new(),
+            limits: Default::default(),
+            tools: Arc::new([]),
+            max_message_size: 0,
+            max_messages_per_second: 1,
+            max_pending_tool_calls: 0,
+        };
+        Current::new(request, None)
+    }
+
+    /// The host, while an execution runs.
+    pub(super) fn host(&self) -> Option<&dyn Host> {
+        // SAFETY: set in `execute` from a reference that outlives it, and cleared before it returns.
+        self.host.map(|host| unsafe { host.as_ref() })
+    }
+}
+
+/// Why `run` ended without a value.
+pub(super) enum Stop {
+    /// By an exception that is pending, or by a kill.
+    Thrown,
+    Error(Error),
+}
+
+impl From<Thrown> for Stop {
+    fn from(_: Thrown) -> Self {
+        Stop::Thrown
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Stop::Error(error)
+    }
+}
+
+impl Isolate {
+    /// Makes a runtime on this thread.
+    pub(crate) fn new(config: IsolateConfig) -> Result<Isolate, Error> {
+        let mut runtime = new_runtime()?;
+        let link = Link::new(runtime.thread_safe_js_context());
+        let ledger = Ledger::new(config.memory_limit, link.clone());
+        let state =
+            Box::new(State { link, ledger, current: RefCell::new(Current::none()) });
+        let cx = runtime.cx();
+        let usable = config.stack_size.saturating_sub(STACK_RESERVE);
+        let max_bytes = u32::try_from(config.memory_limit).unwrap_or(u32::MAX);
+        // SAFETY: the context is this thread's and no script has run in it yet. The state is boxed and outlives the
+        // context. The job queue is deleted after the context has let go of it.
+        let job_queue = unsafe {
+            JS_SetContextPrivate(cx.raw_cx(), &raw const *state as *mut _);
+            JS_SetNativeStackQuota(cx, usable, usable - usable / 8, usable - usable / 4);
+            JS_SetGCParameter(cx, JSGCParamKey::JSGC_MAX_BYTES, max_bytes.saturating_mul(2));
+            JS_SetGCParameter(cx, JSGCParamKey::JSGC_MAX_NURSERY_BYTES, MAX_NURSERY);
+            JS_SetGCParameter(cx, JSGCParamKey::JSGC_INCREMENTAL_GC_ENABLED, 0);
+            JS_AddInterruptCallback(cx, Some(on_interrupt));
+            SetOutOfMemoryCallback(cx.raw_cx(), Some(on_out_of_memory), std::ptr::null_mut());
+            mozjs::jsapi::SetWarningReporter(cx.raw_cx(), Some(ignore_warning));
+            realm::configure_context(cx);
+            let queue = CreateJobQueue(&JOB_QUEUE_TRAPS);
+            SetJobQueue(cx, queue as *mut _);
+            queue
+        };
+        state.ledger.attach();
+        Ok(Isolate { state, job_queue, executions_since_gc: 0, runtime })
+    }
+
+    /// The handle for other threads.
+    pub(crate) fn link(&self) -> Arc<Link> {
+        self.state.link.clone()
+    }
+
+    /// Bytes in use.
+    pub(crate) fn memory(&self) -> u64 {
+        self.state.ledger.used()
+    }
+
+    /// Runs one execution to its end.
+    pub(crate) fn execute(&mut self, request: &Request, host: &dyn Host) -> Report {
+        let cpu_start = thread_cpu_time();
+        // SAFETY: only the lifetime is erased; the pointer is dropped below, before this function returns.
+        let host = unsafe { std::mem::transmute::<NonNull<dyn Host + '_>, NonNull<dyn Host>>(NonNull::from(host)) };
+        *self.state.current.borrow_mut() = Current::new(request.clone(), Some(host));
+        self.state.ledger.begin();
+        self.state.link.begin(request.id);
+
+        let result = catch_unwind(AssertUnwindSafe(|| self.run()));
+
+        let reason = self.state.link.kill_reason();
+        let killed = self.state.killed();
+        self.state.link.end();
+        let mut condemned = None;
+        let result = match result {
+            Err(panic) => {
+                condemned = Some(RecycleReason::Internal);
+                Err(Error::Internal { message: crate::error::panic_message(&*panic) })
+            }
+            Ok(_) if killed => Err(self.state.kill_error(reason)),
+            Ok(result) => result,
+        };
+        if condemned.is_none() && killed {
+            condemned = result.as_ref().err().map(|error| recycle_reason(error));
+        }
+        let current = std::mem::replace(&mut *self.state.current.borrow_mut(), Current::none());
+        let stats = ExecutionStats {
+            execution_id: request.id,
+            worker_id: None,
+            queue_wait: Default::default(),
+            run_time: current.started.elapsed(),
+            cpu_time: thread_cpu_time().saturating_sub(cpu_start),
+            peak_memory: self.state.ledger.peak(),
+            tool_calls: current.tool_calls.get(),
+            console_calls: current.console.calls(),
+        };
+        drop(current);
+        if condemned.is_none() {
+            self.forget();
+        }
+        self.executions_since_gc += 1;
+        Report { result, stats, condemned }
+    }
+
+    fn run(&mut self) -> Result<Value, Error> {
+        let state = &*self.state;
+        let cx = self.runtime.cx();
+        let current = state.current.borrow();
+        let request = &current.request;
+        rooted!(&in(cx) let global = realm::create(cx, &request.limits)
+            .map_err(|_| Error::Internal { message: "a realm could not be made".into() })?);
+        let mut realm = AutoRealm::new_from_handle(cx, global.handle());
+        let cx = &mut *realm;
+        let result = Self::run_in_realm(cx, state, request);
+        result.map_err(|stop| match stop {
+            Stop::Error(error) => error,
+            // Replaced by the error of the kill.
+            Stop::Thrown if state.killed() => Error::Cancelled,
+            Stop::Thrown => exception::take(cx, state),
+        })
+    }
+
+    fn run_in_realm(cx: &mut JSContext, state: &State, request: &Request) -> Result<Value, Stop> {
+        realm::install(cx, request)?;
+        rooted!(&in(cx) let mut result = mozjs::jsval::UndefinedValue());
+        script::evaluate(cx, state, request, result.handle_mut())?;
+        jobs::settle(cx, state, result.handle_mut())?;
+        let budget = convert::Budget::new(&request.limits, request.max_message_size);
+        match convert::to_value(cx, state, result.handle(), budget) {
+            Ok(value) => Ok(value),
+            Err(convert::Failure::Thrown) => Err(Stop::Thrown),
+            Err(failure) => Err(Stop::Error(failure.into_result_error(request.max_message_size))),
+        }
+    }
+
+    /// Leaves nothing of the last execution behind: jobs, a pending exception, objects kept for its turn.
+    fn forget(&mut self) {
+        let cx = self.runtime.cx();
+        jobs::discard(cx);
+        // SAFETY: plain calls on this thread's context.
+        unsafe {
+            JS_ClearPendingException(cx);
+            mozjs::jsapi::ClearKeptObjects(cx.raw_cx());
+        }
+    }
+
+    /// Collects garbage when enough has gathered. `idle` says that nothing waits for this worker.
+    pub(crate) fn rest(&mut self, idle: bool) {
+        let due = if idle { EXECUTIONS_PER_IDLE_GC } else { EXECUTIONS_PER_GC };
+        if self.executions_since_gc >= due || self.state.ledger.wants_collection() {
+            self.collect_garbage();
+        }
+    }
+
+    fn collect_garbage(&mut self) {
+        self.executions_since_gc = 0;
+        let cx = self.runtime.cx();
+        // SAFETY: plain calls on this thread's context, while no script runs.
+        unsafe {
+            PrepareForFullGC(cx);
+            NonIncrementalGC(cx, GCOptions::Normal, GCReason::API);
+        }
+        self.state.ledger.collected();
+    }
+}
+
+impl Drop for Isolate {
+    fn drop(&mut self) {
+        *self.state.current.borrow_mut() = Current::none();
+        let cx = self.runtime.cx();
+        jobs::discard(cx);
+        self.state.ledger.detach();
+        // SAFETY: the context forgets the queue before the queue is deleted, and no script runs any more.
+        unsafe {
+            SetJobQueue(cx, std::ptr::null_mut());
+            DeleteJobQueue(self.job_queue);
+        }
+    }
+}
+
+/// The reason to recycle a worker whose execution was ended with this error.
+fn recycle_reason(error: &Error) -> RecycleReason {
+    match error {
+        Error::Timeout { .. } => RecycleReason::Timeout,
+        Error::CpuLimit { .. } => RecycleReason::CpuLimit,
+        Error::MemoryLimit { .. } => RecycleReason::MemoryLimit,
+        Error::ConsoleLimit { .. } => RecycleReason::ConsoleLimit,
+        Error::ToolCallLimit { .. } => RecycleReason::ToolCallLimit,
+        Error::MessageFlood { .. } => RecycleReason::MessageFlood,
+        Error::Cancelled => RecycleReason::Cancelled,
+        Error::PoolClosed => RecycleReason::Shutdown,
+        _ => RecycleReason::Internal,
+    }
+}
+
+/// Called by the engine at its poll points after a request; false ends the script, uncatchably.
+unsafe extern "C" fn on_interrupt(cx: *mut RawJSContext) -> bool {
+    // SAFETY: the engine hands us this thread's live context, and we make one wrapper of it for this call.
+    let mut cx = unsafe { JSContext::from_ptr(NonNull::new_unchecked(cx)) };
+    let state = State::of(&cx);
+    if state.killed() {
+        return false;
+    }
+    state.ledger.on_interrupt(&mut cx);
+    !state.killed()
+}
+
+/// Called by the engine when an allocation was refused, before it throws: the execution ends here.
+unsafe extern "C" fn on_out_of_memory(cx: *mut RawJSContext, _data: *mut std::ffi::c_void) {
+    // SAFETY: as in `on_interrupt`.
+    let cx = unsafe { JSContext::from_ptr(NonNull::new_unchecked(cx)) };
+    State::of(&cx).ledger.refused();
+}
+
+unsafe extern "C" fn ignore_warning(_cx: *mut RawJSContext, _report: *mut mozjs::jsapi::JSErrorReport) {}
+
+/// The engine's own queue of jobs is emptied by `jobs`; it asks the embedder for nothing else.
+static JOB_QUEUE_TRAPS: JobQueueTraps = JobQueueTraps {
+    getHostDefinedData: Some(no_host_defined_data),
+    getHostDefinedGlobal: Some(no_host_defined_global),
+    runJobs: Some(run_no_jobs),
+    traceNonGCThingMicroTask: Some(trace_nothing),
+};
+
+unsafe extern "C" fn no_host_defined_data(
+    _cx: *mut RawJSContext,
+    global: MutableHandleObject,
+    data: MutableHandleObject,
+) -> bool {
+    global.set(std::ptr::null_mut());
+    data.set(std::ptr::null_mut());
+    true
+}
+
+unsafe extern "C" fn no_host_defined_global(_cx: *mut RawJSContext, data: MutableHandleObject) -> bool {
+    data.set(std::ptr::null_mut());
+    true
+}
+
+unsafe extern "C" fn run_no_jobs(_cx: *mut RawJSContext) {}
+
+unsafe extern "C" fn trace_nothing(_tracer: *mut JSTracer, _value: *mut mozjs::jsapi::Value) {}

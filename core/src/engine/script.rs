@@ -1,0 +1,176 @@
+//! How a source is read: as a script, or as the body of an async function.
+//!
+//! An `auto` source that parses as a script is one, unless it uses `await` at its top level: there `await (x)` is a
+//! call of a function named await, which nobody means. Whether an `await` stands at the top level is asked of the
+//! parser itself: if every `await` is inside an async function, then the source still parses as a script with an
+//! operand put behind each (`await x (f)`), and not otherwise.
+
+use std::fmt::Write as _;
+
+use mozjs::context::JSContext;
+use mozjs::gc::MutableHandle;
+use mozjs::jsapi::{HandleValueArray, JSScript};
+use mozjs::jsval::{JSVal, UndefinedValue};
+use mozjs::rooted;
+use mozjs::rust::wrappers2::{Compile1, JS_ClearPendingException, JS_ExecuteScript};
+use mozjs::rust::{CompileOptionsWrapper, transform_str_to_source_text};
+
+use super::isolate::{State, Stop, check};
+use super::{exception, jobs, text};
+use crate::error::{Error, ScriptError};
+use crate::execution::{Request, SourceKind};
+
+/// How a source is wrapped before it is compiled. What is put before the source is a line of its own, numbered 0.
+#[derive(Clone, Copy, PartialEq)]
+enum Reading {
+    Script,
+    FunctionBody,
+    AwaitedExpression,
+}
+
+/// Compiles and runs the source of a request, up to its first `await`.
+pub(super) fn evaluate(
+    cx: &mut JSContext,
+    state: &State,
+    request: &Request,
+    mut result: MutableHandle<JSVal>,
+) -> Result<(), Stop> {
+    rooted!(&in(cx) let mut script = std::ptr::null_mut::<JSScript>());
+    let reading = compile_as_asked(cx, state, request, script.handle_mut())?;
+    if state.killed() {
+        return Err(Stop::Thrown);
+    }
+    // SAFETY: `script` is rooted and was compiled for the current realm.
+    check(unsafe { JS_ExecuteScript(cx, script.handle(), result.reborrow()) })?;
+    if reading != Reading::Script {
+        rooted!(&in(cx) let function = result.get());
+        result.set(UndefinedValue());
+        jobs::call(cx, function.handle(), HandleValueArray::empty(), result)?;
+    }
+    Ok(())
+}
+
+fn compile_as_asked(
+    cx: &mut JSContext,
+    state: &State,
+    request: &Request,
+    mut script: MutableHandle<*mut JSScript>,
+) -> Result<Reading, Stop> {
+    let source = &*request.source;
+    let has_await = request.kind != SourceKind::Script && contains_word(source, "await");
+    let mut errors = Vec::new();
+    let readings: &[Reading] = match request.kind {
+        SourceKind::Script => &[Reading::Script],
+        SourceKind::Function => &[Reading::FunctionBody],
+        SourceKind::Auto if has_await => &[Reading::Script, Reading::AwaitedExpression, Reading::FunctionBody],
+        SourceKind::Auto => &[Reading::Script, Reading::FunctionBody],
+    };
+    for (place, &reading) in readings.iter().enumerate() {
+        if reading == Reading::Script && has_await && awaits_at_top_level(cx, state, request)? {
+            // Kept as the last resort, for a source that uses `await` as a name.
+            continue;
+        }
+        match compile(cx, state, request, &wrap(source, reading), script.reborrow())? {
+            Ok(()) => return Ok(reading),
+            Err(error) => errors.push((place, error)),
+        }
+    }
+    if readings[0] == Reading::Script && errors.len() < readings.len() {
+        match compile(cx, state, request, source, script)? {
+            Ok(()) => return Ok(Reading::Script),
+            Err(error) => errors.push((0, error)),
+        }
+    }
+    // The reading that got farthest is the one that was meant.
+    errors.sort_by_key(|(place, error)| (error.line, error.column, std::cmp::Reverse(*place)));
+    let error = errors.pop().map(|(_, error)| error).unwrap_or_default();
+    Err(Stop::Error(Error::Syntax(Box::new(error))))
+}
+
+fn wrap(source: &str, reading: Reading) -> String {
+    match reading {
+        Reading::Script => source.to_owned(),
+        Reading::FunctionBody => format!("(async () => {{\n{source}\n}})"),
+        Reading::AwaitedExpression => {
+            let expression = source.trim_end_matches(|c: char| c.is_whitespace() || c == ';');
+            format!("(async () => (\n{expression}\n))")
+        }
+    }
+}
+
+/// Compiles; the inner error is a syntax error of the source.
+fn compile(
+    cx: &mut JSContext,
+    state: &State,
+    request: &Request,
+    source: &str,
+    mut script: MutableHandle<*mut JSScript>,
+) -> Result<Result<(), ScriptError>, Stop> {
+    let wrapped = source.len() != request.source.len();
+    let filename = if request.limits.sanitize_stack_traces { exception::SANITIZED_NAME } else { &*request.filename };
+    let options = CompileOptionsWrapper::new(cx, text::c_string(filename), if wrapped { 0 } else { 1 });
+    let mut units = transform_str_to_source_text(source);
+    // SAFETY: `source` outlives the call; the engine copies it.
+    script.set(unsafe { Compile1(cx, options.ptr, &mut units) });
+    if !script.get().is_null() {
+        return Ok(Ok(()));
+    }
+    if state.killed() {
+        return Err(Stop::Thrown);
+    }
+    match exception::take(cx, state) {
+        Error::Exception(error) if error.name == "SyntaxError" => Ok(Err(*error)),
+        error => Err(Stop::Error(error)),
+    }
+}
+
+/// Whether a source that has the word `await` uses it outside of its async functions.
+fn awaits_at_top_level(cx: &mut JSContext, state: &State, request: &Request) -> Result<bool, Stop> {
+    rooted!(&in(cx) let mut script = std::ptr::null_mut::<JSScript>());
+    let probe = replace_word(&request.source, "await", "await x ");
+    Ok(compile(cx, state, request, &probe, script.handle_mut())?.is_err())
+}
+
+fn is_word_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80
+}
+
+/// The places where `word` stands as a word of its own.
+fn words<'a>(source: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
+    let bytes = source.as_bytes();
+    source.match_indices(word).map(|(at, _)| at).filter(move |&at| {
+        let before = &bytes[..at];
+        let after = bytes.get(at + word.len()).copied();
+        let is_property = before.ends_with(b".") && !before.ends_with(b"...");
+        !is_property && !before.last().copied().is_some_and(is_word_byte) && !after.is_some_and(is_word_byte)
+    })
+}
+
+fn contains_word(source: &str, word: &str) -> bool {
+    words(source, word).next().is_some()
+}
+
+fn replace_word(source: &str, word: &str, with: &str) -> String {
+    let mut replaced = String::with_capacity(source.len() + 64);
+    let mut from = 0;
+    for at in words(source, word) {
+        let _ = write!(replaced, "{}{with}", &source[from..at]);
+        from = at + word.len();
+    }
+    replaced.push_str(&source[from..]);
+    replaced
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_not_part_of_a_longer_name() {
+        assert!(contains_word("x = await y", "await"));
+        assert!(!contains_word("x = awaiting + $await + await_", "await"));
+        assert!(!contains_word("queue.await(x)", "await"));
+        assert!(contains_word("[...await x]", "await"));
+        assert_eq!(replace_word("await(a); xawait; await b", "await", "await x "), "await x (a); xawait; await x  b");
+    }
+}

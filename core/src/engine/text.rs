@@ -1,0 +1,63 @@
+//! Strings between the engine's forms (Latin-1, UTF-16, ropes) and UTF-8.
+
+use std::ffi::CString;
+
+use mozjs::context::JSContext;
+use mozjs::conversions::Utf8Chars;
+use mozjs::gc::Handle;
+use mozjs::jsapi::{
+    JS_DeprecatedStringHasLatin1Chars, JS_GetLatin1StringCharsAndLength, JS_GetStringLength,
+    JS_GetTwoByteStringCharsAndLength, JSString,
+};
+use mozjs::rust::wrappers2::JS_NewStringCopyUTF8N;
+
+use super::isolate::{JsResult, Thrown};
+
+/// The number of UTF-16 units of a string.
+pub(super) fn length(string: Handle<*mut JSString>) -> usize {
+    // SAFETY: the handle holds a live string.
+    unsafe { JS_GetStringLength(string.get()) }
+}
+
+/// Copies a string out as UTF-8; lone surrogates become U+FFFD. Flattening a rope may run out of memory.
+pub(super) fn to_rust(cx: &mut JSContext, string: Handle<*mut JSString>) -> JsResult<String> {
+    // SAFETY: the handle holds a live string. The characters are copied before anything else can touch the engine.
+    unsafe {
+        let mut length = 0;
+        if JS_DeprecatedStringHasLatin1Chars(string.get()) {
+            let chars = JS_GetLatin1StringCharsAndLength(cx.raw_cx(), std::ptr::null(), string.get(), &mut length);
+            if chars.is_null() {
+                return Err(Thrown);
+            }
+            return Ok(encoding_rs::mem::decode_latin1(std::slice::from_raw_parts(chars, length)).into_owned());
+        }
+        let chars = JS_GetTwoByteStringCharsAndLength(cx.raw_cx(), std::ptr::null(), string.get(), &mut length);
+        if chars.is_null() {
+            return Err(Thrown);
+        }
+        Ok(from_utf16(std::slice::from_raw_parts(chars, length)))
+    }
+}
+
+/// UTF-16 as UTF-8; lone surrogates become U+FFFD.
+fn from_utf16(units: &[u16]) -> String {
+    let mut bytes = vec![0; units.len() * 3];
+    let written = encoding_rs::mem::convert_utf16_to_utf8(units, &mut bytes);
+    bytes.truncate(written);
+    bytes.shrink_to_fit();
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+/// Copies a string into the engine.
+pub(super) fn to_js(cx: &mut JSContext, text: &str) -> JsResult<*mut JSString> {
+    let chars = Utf8Chars::from(text);
+    // SAFETY: `chars` borrows `text`, which outlives the call.
+    let string = unsafe { JS_NewStringCopyUTF8N(cx, &*chars) };
+    if string.is_null() { Err(Thrown) } else { Ok(string) }
+}
+
+/// `text` as a C string, cut at an inner NUL: for messages that the engine takes as such.
+pub(super) fn c_string(text: &str) -> CString {
+    let end = text.find('\0').unwrap_or(text.len());
+    CString::new(&text[..end]).unwrap_or_default()
+}

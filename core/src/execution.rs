@@ -1,0 +1,241 @@
+//! What one execution is made of, as plain data: what is asked ([`ExecutionOptions`], [`Request`]), what happens
+//! meanwhile ([`ToolCall`], [`ConsoleLine`]) and how it ends ([`Outcome`]).
+//!
+//! These are the messages between a pool and its workers. They hold no engine type and no pointer into a worker, so
+//! that a worker may live in another process.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::config::ExecutionLimits;
+use crate::error::Error;
+use crate::value::Value;
+
+/// How a source is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum SourceKind {
+    /// A source that parses as a script and does not use `await` at its top level is a script, whose completion value
+    /// is the result; otherwise it is the body of an async function, where `return` gives the result, or a lone
+    /// expression with `await`, whose value is the result.
+    #[default]
+    Auto,
+    /// A script: the result is its completion value.
+    Script,
+    /// The body of an async function: the result is what it returns.
+    Function,
+}
+
+/// Settings of one execution. `Default` gives an `auto` source with the pool's own limits and handlers.
+#[derive(Clone, Default)]
+pub struct ExecutionOptions {
+    /// How the source is read.
+    pub kind: SourceKind,
+    /// Name of the source in stack traces; default `main.js`.
+    pub filename: Option<String>,
+    /// Global variables, copied into the realm before the script runs. A name must be an identifier.
+    pub globals: Vec<(String, Value)>,
+    /// Limits instead of the pool's.
+    pub limits: Option<ExecutionLimits>,
+    /// Collect console lines in [`Outcome::console`].
+    pub collect_console: bool,
+    /// Receives console lines as they come, instead of the pool's handler.
+    pub on_console: Option<ConsoleHandler>,
+    /// Answers tool calls instead of the pool's handlers.
+    pub tool_handler: Option<ToolHandler>,
+}
+
+impl fmt::Debug for ExecutionOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExecutionOptions")
+            .field("kind", &self.kind)
+            .field("filename", &self.filename)
+            .field("globals", &self.globals)
+            .field("limits", &self.limits)
+            .field("collect_console", &self.collect_console)
+            .field("on_console", &self.on_console.is_some())
+            .field("tool_handler", &self.tool_handler.is_some())
+            .finish()
+    }
+}
+
+/// Receives console lines, on the worker's thread; it should return soon.
+pub type ConsoleHandler = Arc<dyn Fn(&ConsoleLine) + Send + Sync>;
+
+/// Answers tool calls. It runs on the worker's thread, should return soon, and may answer later from any thread
+/// through [`ToolCall::reply`]. Blocking delays only its own execution.
+pub type ToolHandler = Arc<dyn Fn(ToolCall) + Send + Sync>;
+
+/// The level of a console line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(i32)]
+pub enum ConsoleLevel {
+    /// `console.debug`, `console.trace`.
+    Debug = 0,
+    /// `console.log` and the methods that print like it.
+    Log = 1,
+    /// `console.info`.
+    Info = 2,
+    /// `console.warn`.
+    Warn = 3,
+    /// `console.error`, `console.assert`.
+    Error = 4,
+}
+
+impl ConsoleLevel {
+    /// The name in lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            ConsoleLevel::Debug => "debug",
+            ConsoleLevel::Log => "log",
+            ConsoleLevel::Info => "info",
+            ConsoleLevel::Warn => "warn",
+            ConsoleLevel::Error => "error",
+        }
+    }
+}
+
+/// One console call of a script, formatted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConsoleLine {
+    /// The execution's id.
+    pub execution_id: u64,
+    /// The level.
+    pub level: ConsoleLevel,
+    /// When it was called.
+    pub time: SystemTime,
+    /// The text; it may hold line breaks, and ends in none.
+    pub text: String,
+}
+
+/// A tool call of a script, to be answered through [`ToolCall::reply`].
+#[derive(Debug)]
+pub struct ToolCall {
+    /// The execution's id.
+    pub execution_id: u64,
+    /// The tool's name.
+    pub name: String,
+    /// The argument; `undefined` where the script gave none.
+    pub args: Value,
+    /// Where the answer goes.
+    pub reply: ToolReply,
+}
+
+/// The place for the answer to a tool call: once, from any thread, at any time.
+///
+/// Dropping it unanswered rejects the call. An answer that comes after the execution has ended goes nowhere.
+pub struct ToolReply {
+    send: Option<Box<dyn FnOnce(Result<Value, ToolError>) + Send>>,
+}
+
+impl ToolReply {
+    pub(crate) fn new(send: impl FnOnce(Result<Value, ToolError>) + Send + 'static) -> Self {
+        ToolReply { send: Some(Box::new(send)) }
+    }
+
+    /// Fulfils the script's promise with a value.
+    pub fn resolve(self, value: Value) {
+        self.send(Ok(value));
+    }
+
+    /// Rejects the script's promise with an `Error` of this name, message and code.
+    pub fn reject(self, error: ToolError) {
+        self.send(Err(error));
+    }
+
+    /// Fulfils or rejects.
+    pub fn send(mut self, answer: Result<Value, ToolError>) {
+        if let Some(send) = self.send.take() {
+            send(answer);
+        }
+    }
+}
+
+impl Drop for ToolReply {
+    fn drop(&mut self) {
+        if let Some(send) = self.send.take() {
+            send(Err(ToolError::new("the tool's handler dropped the call without an answer")));
+        }
+    }
+}
+
+impl fmt::Debug for ToolReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ToolReply")
+    }
+}
+
+/// Why a tool call failed, as the script sees it: nothing else of the host's error reaches the script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolError {
+    /// `error.name`; default `Error`.
+    pub name: String,
+    /// `error.message`.
+    pub message: String,
+    /// `error.code`, where given.
+    pub code: Option<String>,
+}
+
+impl ToolError {
+    /// An error named `Error`, without a code.
+    pub fn new(message: impl Into<String>) -> Self {
+        ToolError { name: "Error".into(), message: message.into(), code: None }
+    }
+}
+
+/// Whether this can name a tool: `[A-Za-z_][A-Za-z0-9_:.-]{0,255}`.
+pub(crate) fn is_tool_name(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    name.len() <= 256
+        && bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
+        && bytes.all(|b| b.is_ascii_alphanumeric() || b"_:.-".contains(&b))
+}
+
+/// What a worker is asked to do: one execution with everything it needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    /// Unique in the pool; grows with every submission.
+    pub id: u64,
+    pub source: Arc<str>,
+    pub kind: SourceKind,
+    pub filename: Arc<str>,
+    pub globals: Vec<(String, Value)>,
+    pub limits: Arc<ExecutionLimits>,
+    /// Names of the methods of the global `tools`.
+    pub tools: Arc<[String]>,
+    pub max_message_size: u64,
+    pub max_messages_per_second: u32,
+    pub max_pending_tool_calls: u32,
+}
+
+/// How an execution ended.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The value, or what went wrong.
+    pub result: Result<Value, Error>,
+    /// What it took.
+    pub stats: ExecutionStats,
+    /// The console lines in order, if [`ExecutionOptions::collect_console`] was set.
+    pub console: Vec<ConsoleLine>,
+}
+
+/// What one execution took.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ExecutionStats {
+    /// The execution's id, unique in its pool.
+    pub execution_id: u64,
+    /// The worker that ran it; none if it never started.
+    pub worker_id: Option<u64>,
+    /// Time in the queue.
+    pub queue_wait: Duration,
+    /// Wall-clock time on the worker.
+    pub run_time: Duration,
+    /// CPU time on the worker.
+    pub cpu_time: Duration,
+    /// The most memory that the worker held during the execution, in bytes.
+    pub peak_memory: u64,
+    /// Tool calls made.
+    pub tool_calls: u32,
+    /// Console calls made.
+    pub console_calls: u32,
+}

@@ -1,0 +1,43 @@
+//! Runs untrusted JavaScript in a pool of isolated SpiderMonkey workers.
+//!
+//! A [`Pool`] has a bounded queue of executions and an autoscaling set of workers. Every [`Execution`] runs in a
+//! fresh realm, under [`ExecutionLimits`] that script cannot lift, and ends in exactly one [`Outcome`]. Whatever
+//! crosses the boundary is copied as a [`Value`].
+//!
+//! ```no_run
+//! use enclave_core::{Pool, PoolConfig, Preset, Value};
+//!
+//! let pool = Pool::new(PoolConfig::preset(Preset::Standard))?;
+//! assert_eq!(pool.run("1 + 1", Default::default())?, Value::Number(2.0));
+//! # Ok::<(), enclave_core::Error>(())
+//! ```
+//!
+//! Knowledge goes one way: `config, error, value` <- `engine` <- `worker` <- `pool` <- this facade.
+
+// Loom's models of the pool need no engine, so the crate is built without it then.
+#![cfg_attr(loom, allow(dead_code, unused_imports))]
+
+mod config;
+#[cfg(not(loom))]
+mod engine;
+mod error;
+mod execution;
+mod pool;
+mod rate;
+mod sync;
+mod value;
+mod worker;
+
+pub use config::{
+    ExecutionLimits, Isolation, MAX_DURATION, MAX_MEMORY_LIMIT, MAX_MESSAGE_SIZE, MAX_QUEUE_SIZE, MAX_VALUE_DEPTH,
+    MAX_WORKERS, MIN_MEMORY_LIMIT, PoolConfig, Preset,
+};
+pub use error::{Error, LimitUnit, ScriptError, Status};
+pub use execution::{
+    ConsoleHandler, ConsoleLevel, ConsoleLine, ExecutionOptions, ExecutionStats, Outcome, SourceKind, ToolCall,
+    ToolError, ToolHandler, ToolReply,
+};
+pub use num_bigint::BigInt;
+pub use pool::{Execution, Histogram, Pool, PoolBuilder, PoolStats, WorkerCounts, WorkerRecycled};
+pub use value::{ErrorValue, Value, cbor, json};
+pub use worker::RecycleReason;

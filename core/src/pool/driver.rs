@@ -1,0 +1,83 @@
+//! A driver: the thread of one worker. It launches the worker, runs executions on it one after the other, and drops
+//! it. All decisions are the state's; the driver asks what to do next, and does it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::callback;
+use super::shared::Shared;
+use super::state::{After, Next};
+use crate::error::{Error, panic_message};
+use crate::execution::{ExecutionStats, Request};
+use crate::sync::{Condvar, lock};
+use crate::worker::{Host, Launcher, RecycleReason, Report, Worker};
+
+/// The body of the thread.
+pub(super) fn drive<L: Launcher>(shared: &Arc<Shared>, launcher: &L, id: u64) {
+    let _inside = callback::enter(shared.id);
+    let Some(signal) = lock(&shared.state).workers.get(&id).map(|slot| slot.signal.clone()) else { return };
+    // However this ends, the worker's place becomes free.
+    let place = Place { shared, id };
+    let launched = catch_unwind(AssertUnwindSafe(|| launcher.launch(id)));
+    match launched.unwrap_or_else(|panic| Err(startup(panic_message(&*panic)))) {
+        Ok(worker) => serve(shared, worker, id, &signal),
+        Err(error) => {
+            let error = match error {
+                Error::WorkerStartup { .. } | Error::Unsupported { .. } => error,
+                other => startup(other.to_string()),
+            };
+            shared.update(|state, now, effects| state.start_failed(id, error, now, effects));
+        }
+    }
+    drop(place);
+}
+
+pub(super) fn startup(cause: String) -> Error {
+    Error::WorkerStartup { cause }
+}
+
+/// A worker's place in the pool, which it leaves when this is dropped.
+struct Place<'a> {
+    shared: &'a Shared,
+    id: u64,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.shared.update(|state, now, effects| state.gone(self.id, now, effects));
+    }
+}
+
+/// From the start of the worker to its end.
+fn serve(shared: &Shared, mut worker: impl Worker, id: u64, signal: &Condvar) {
+    let control = worker.control();
+    let memory = worker.memory();
+    shared.update(|state, _, effects| state.started(id, control.clone(), memory, effects));
+    while let Next::Execute(assignment) = shared.next(id, signal, control.cpu_time()) {
+        let report = execute(&mut worker, &assignment.request, &*assignment.host);
+        let memory = worker.memory();
+        let after = shared.update(|state, now, effects| state.finish(id, report, memory, now, effects));
+        // It may hold closures of the host.
+        callback::call(shared.id, || drop(assignment));
+        let After::Rest { idle } = after else { break };
+        if catch_unwind(AssertUnwindSafe(|| worker.rest(idle))).is_err() {
+            shared.update(|state, now, effects| {
+                state.recycle(id, RecycleReason::Internal);
+                state.balance(now, effects);
+            });
+            break;
+        }
+    }
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(worker)));
+    if let Some(event) = shared.update(|state, now, _| state.leaving(id, now)) {
+        shared.tell_recycled(&event);
+    }
+}
+
+fn execute(worker: &mut impl Worker, request: &Request, host: &dyn Host) -> Report {
+    catch_unwind(AssertUnwindSafe(|| worker.execute(request, host))).unwrap_or_else(|panic| Report {
+        result: Err(Error::Internal { message: panic_message(&*panic) }),
+        stats: ExecutionStats::default(),
+        condemned: Some(RecycleReason::Internal),
+    })
+}

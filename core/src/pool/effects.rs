@@ -1,0 +1,121 @@
+//! What a transition wants done outside of the pool's lock: waking, killing, publishing outcomes, calling the host.
+//!
+//! The host's code runs on the thread that made the transition, except for the supervisor's: it must never wait for
+//! the host, so it hands such code to the notifier.
+
+use std::sync::Arc;
+
+use super::callback;
+use super::host::ExecutionHost;
+use super::shared::Shared;
+use super::state::Slot;
+use super::stats::WorkerRecycled;
+use super::ticket::Completer;
+use crate::error::Error;
+use crate::execution::{ExecutionStats, Outcome, Request};
+use crate::sync::Condvar;
+use crate::value::Value;
+use crate::worker::{Control, KillReason};
+
+/// Things to do, in the order in which they are done.
+#[derive(Default)]
+pub(super) struct Effects {
+    /// Drivers to wake.
+    pub wake: Vec<Arc<Condvar>>,
+    /// The supervisor is to look.
+    pub poke: bool,
+    /// Whoever waits for the pool to start or to end is to look.
+    pub lifecycle: bool,
+    /// Executions to stop.
+    pub kills: Vec<KillRequest>,
+    /// Executions that have ended.
+    pub ended: Vec<Ended>,
+    /// Workers to tell the host of.
+    pub recycled: Vec<WorkerRecycled>,
+    /// Deliveries among these that are counted in the state until they are made.
+    pub owed: usize,
+    /// Workers to drop.
+    pub gone: Vec<Slot>,
+}
+
+/// A request to stop an execution.
+pub(super) struct KillRequest {
+    pub control: Arc<dyn Control>,
+    pub execution: u64,
+    pub reason: KillReason,
+}
+
+/// An execution that has ended, with what is to be dropped with it.
+pub(super) struct Ended {
+    pub completer: Completer,
+    pub result: Result<Value, Error>,
+    pub stats: ExecutionStats,
+    pub host: Arc<ExecutionHost>,
+    /// If no worker has it.
+    pub request: Option<Request>,
+}
+
+impl Effects {
+    /// An execution is to be stopped.
+    pub(super) fn kill(&mut self, control: Option<&Arc<dyn Control>>, execution: u64, reason: KillReason) {
+        if let Some(control) = control {
+            self.kills.push(KillRequest { control: control.clone(), execution, reason });
+        }
+    }
+
+    /// Does it all on this thread.
+    pub(super) fn perform(self, shared: &Shared) {
+        self.notify(shared);
+        for ended in self.ended {
+            let Ended { completer, result, stats, host, request } = ended;
+            completer.complete(Outcome { result, stats, console: host.take_console() }).call(shared.id);
+            // Dropping these may drop closures of the host.
+            callback::call(shared.id, || drop((host, request)));
+        }
+        for event in self.recycled {
+            shared.tell_recycled(&event);
+        }
+        shared.settle(self.owed);
+    }
+
+    /// Does it on this thread, but for the host's code, which the notifier gets.
+    pub(super) fn perform_without_host(self, shared: &Shared) {
+        self.notify(shared);
+        for ended in self.ended {
+            let Ended { completer, result, stats, host, request } = ended;
+            let announcement = completer.complete(Outcome { result, stats, console: host.take_console() });
+            let pool = shared.id;
+            shared.notifier.post(move |_| {
+                announcement.call(pool);
+                drop((host, request));
+            });
+        }
+        for event in self.recycled {
+            shared.notifier.post(move |shared| shared.tell_recycled(&event));
+        }
+        let owed = self.owed;
+        if owed > 0 {
+            shared.notifier.post(move |shared| shared.settle(owed));
+        }
+    }
+
+    /// Whether there is nothing to do.
+    pub(super) fn is_empty(&self) -> bool {
+        let Effects { wake, poke, lifecycle, kills, ended, recycled, owed: _, gone } = self;
+        let none = wake.is_empty() && kills.is_empty() && ended.is_empty() && recycled.is_empty() && gone.is_empty();
+        none && !poke && !lifecycle
+    }
+
+    fn notify(&self, shared: &Shared) {
+        self.wake.iter().for_each(|signal| signal.notify_one());
+        if self.poke {
+            shared.supervisor.notify_one();
+        }
+        if self.lifecycle {
+            shared.lifecycle.notify_all();
+        }
+        for KillRequest { control, execution, reason } in &self.kills {
+            control.kill(*execution, *reason);
+        }
+    }
+}

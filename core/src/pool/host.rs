@@ -1,0 +1,122 @@
+//! The host's side of a running execution: which handlers answer its tool calls and receive its console lines.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use super::callback;
+use super::shared::Shared;
+use super::stats::Traffic;
+use crate::execution::{ConsoleHandler, ConsoleLine, ExecutionOptions, ToolCall, ToolError, ToolHandler};
+use crate::sync::{Mutex, lock};
+use crate::worker::Host;
+
+/// The tools of a pool. Immutable: registering makes a new set, for executions submitted from then on.
+#[derive(Clone, Default)]
+pub(super) struct Tools {
+    /// Answers what no named tool does.
+    pub catch_all: Option<ToolHandler>,
+    named: BTreeMap<String, ToolHandler>,
+    names: Arc<[String]>,
+}
+
+impl Tools {
+    /// Adds a tool, in place of one of the same name.
+    pub(super) fn insert(&mut self, name: String, handler: ToolHandler) {
+        self.named.insert(name, handler);
+        self.names = self.named.keys().cloned().collect();
+    }
+
+    /// The names of the tools, sorted.
+    pub(super) fn names(&self) -> Arc<[String]> {
+        self.names.clone()
+    }
+
+    fn handler(&self, name: &str) -> Option<&ToolHandler> {
+        self.named.get(name).or(self.catch_all.as_ref())
+    }
+}
+
+/// What one execution reaches of its host.
+pub(super) struct ExecutionHost {
+    pool: u64,
+    traffic: Arc<Traffic>,
+    tools: Arc<Tools>,
+    /// Instead of the pool's tools.
+    tool_handler: Option<ToolHandler>,
+    on_console: Option<ConsoleHandler>,
+    /// The lines so far, where they are collected.
+    console: Option<Mutex<Vec<ConsoleLine>>>,
+    tool_calls: AtomicU32,
+    console_calls: AtomicU32,
+    ended: AtomicBool,
+}
+
+impl ExecutionHost {
+    /// Of an execution with these options, in place of which the pool's own callbacks stand.
+    pub(super) fn new(shared: &Shared, tools: Arc<Tools>, options: ExecutionOptions) -> Self {
+        ExecutionHost {
+            pool: shared.id,
+            traffic: shared.traffic.clone(),
+            tools,
+            tool_handler: options.tool_handler,
+            on_console: options.on_console.or_else(|| shared.callbacks.console.clone()),
+            console: options.collect_console.then(Mutex::default),
+            tool_calls: AtomicU32::new(0),
+            console_calls: AtomicU32::new(0),
+            ended: AtomicBool::new(false),
+        }
+    }
+
+    /// The execution has its outcome: what its worker may still say goes nowhere.
+    pub(super) fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+
+    fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    /// The lines collected.
+    pub(super) fn take_console(&self) -> Vec<ConsoleLine> {
+        self.console.as_ref().map(|lines| std::mem::take(&mut *lock(lines))).unwrap_or_default()
+    }
+
+    /// Tool calls and console lines so far.
+    pub(super) fn calls(&self) -> (u32, u32) {
+        (self.tool_calls.load(Ordering::Relaxed), self.console_calls.load(Ordering::Relaxed))
+    }
+}
+
+impl Host for ExecutionHost {
+    fn tool_call(&self, call: ToolCall) {
+        if self.has_ended() {
+            return;
+        }
+        self.tool_calls.fetch_add(1, Ordering::Relaxed);
+        self.traffic.tool_calls.fetch_add(1, Ordering::Relaxed);
+        match self.tool_handler.as_ref().or_else(|| self.tools.handler(&call.name)) {
+            // If the handler panics, the call is dropped, and with it rejected.
+            Some(handler) => callback::call(self.pool, || handler(call)),
+            None => {
+                let message = format!("there is no tool named {}", call.name);
+                let code = Some("TOOL_NOT_FOUND".into());
+                call.reply.reject(ToolError { code, ..ToolError::new(message) });
+            }
+        }
+    }
+
+    fn console(&self, line: ConsoleLine) {
+        if self.has_ended() {
+            return;
+        }
+        self.console_calls.fetch_add(1, Ordering::Relaxed);
+        self.traffic.console_lines.fetch_add(1, Ordering::Relaxed);
+        if let Some(on_console) = &self.on_console {
+            callback::call(self.pool, || on_console(&line));
+        }
+        if let Some(lines) = &self.console {
+            lock(lines).push(line);
+        }
+    }
+}

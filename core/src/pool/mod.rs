@@ -1,0 +1,444 @@
+//! The pool: admission, scheduling and supervision of executions. It knows nothing of the engine: a [`Launcher`] makes
+//! its workers.
+//!
+//! # Who does what
+//!
+//! * The *caller's thread* validates a submission and puts it into the queue, or is refused at once.
+//! * A worker's *driver* ([`driver`]) takes executions from the queue in order, runs them and delivers the outcomes.
+//! * The *supervisor* ([`supervisor`]) acts on time: deadlines, kills, idle workers, starts.
+//! * The *notifier* ([`notifier`]) calls the host for the supervisor, so that limits never wait for the host.
+//!
+//! All that is decided, is decided in one place, [`state`], under one lock that is held for about a microsecond and
+//! never while foreign code runs; `deadlines` is its part that deals with time. What follows from a decision is done
+//! after the lock is released ([`effects`]).
+//!
+//! # An execution ends exactly once
+//!
+//! Its [`Completer`](ticket::Completer) is in the queue, then with its worker's slot in the state. Whoever takes it out
+//! of there, under the lock, ends the execution: the driver that finishes, the supervisor on a timeout, the caller who
+//! cancels or shuts down. It exists once and is used up, so the others have nothing left to end.
+//!
+//! # In what order it dies
+//!
+//! Shutdown stops admission and answers what waits; workers without an execution leave at once, others when they have
+//! finished or were killed at the deadline. When no worker is left (but those set aside), shutdown returns. When these
+//! have gone too, the supervisor ends, and the notifier after it. All threads hold the [`Shared`], so nothing that
+//! they use is freed before they end; handles of executions do not.
+
+mod callback;
+mod deadlines;
+mod driver;
+mod effects;
+mod fork;
+mod host;
+#[cfg(all(test, loom))]
+mod loom;
+mod notifier;
+mod queue;
+mod shared;
+mod state;
+mod stats;
+mod supervisor;
+#[cfg(all(test, not(loom)))]
+mod tests;
+mod ticket;
+mod validate;
+
+use std::fmt;
+use std::mem::ManuallyDrop;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use self::deadlines::Patience;
+use self::driver::startup;
+use self::host::{ExecutionHost, Tools};
+use self::notifier::Notifier;
+use self::shared::{Callbacks, Shared};
+use self::state::{Job, Phase, State};
+use self::stats::Traffic;
+pub use self::stats::{Histogram, PoolStats, WorkerCounts, WorkerRecycled};
+use self::ticket::Callback;
+pub use self::ticket::Execution;
+use crate::config::{MAX_DURATION, PoolConfig};
+use crate::error::Error;
+use crate::execution::{ConsoleHandler, ExecutionOptions, Outcome, Request, ToolHandler};
+use crate::sync::{Condvar, JoinHandle, Mutex, lock, now, spawn};
+use crate::value::Value;
+use crate::worker::Launcher;
+
+/// Stack of supervisor and notifier; the latter runs the host's code.
+const STACK_SIZE: usize = 2 * 1024 * 1024;
+
+/// Makes a [`Pool`] with callbacks. From [`Pool::builder`].
+///
+/// Callbacks may run on several threads at once, except that those of one execution come one after the other, as do
+/// stats updates. They should return soon: one that blocks holds up its own execution, worker or successors, never
+/// the limits of others. In a callback, what would wait for the same pool ([`Pool::run`], [`Execution::wait`],
+/// [`Pool::shutdown`]) gives INVALID_STATE. A panic in a callback ends there.
+pub struct PoolBuilder {
+    config: PoolConfig,
+    callbacks: Callbacks,
+    tools: Tools,
+    /// The first name that is none.
+    invalid: Option<Error>,
+    patience: Patience,
+}
+
+impl PoolBuilder {
+    fn new(config: PoolConfig) -> Self {
+        PoolBuilder {
+            config,
+            callbacks: Callbacks::default(),
+            tools: Tools::default(),
+            invalid: None,
+            patience: Patience::default(),
+        }
+    }
+
+    /// Is told of every worker that has left, on a thread of the pool.
+    pub fn on_worker_recycled(mut self, callback: impl Fn(&WorkerRecycled) + Send + Sync + 'static) -> Self {
+        self.callbacks.worker_recycled = Some(Box::new(callback));
+        self
+    }
+
+    /// Receives the stats every [`stats_interval`](PoolConfig::stats_interval), on a thread of the pool.
+    pub fn on_stats_update(mut self, callback: impl Fn(&PoolStats) + Send + Sync + 'static) -> Self {
+        self.callbacks.stats_update = Some(Box::new(callback));
+        self
+    }
+
+    /// Receives the console lines of executions that have no [`on_console`](ExecutionOptions::on_console) of their own.
+    pub fn on_console(mut self, handler: ConsoleHandler) -> Self {
+        self.callbacks.console = Some(handler);
+        self
+    }
+
+    /// Answers tool calls that no named tool answers, of executions that have no
+    /// [`tool_handler`](ExecutionOptions::tool_handler) of their own.
+    pub fn tool_handler(mut self, handler: ToolHandler) -> Self {
+        self.tools.catch_all = Some(handler);
+        self
+    }
+
+    /// Registers a tool, in place of one of the same name; see [`Pool::register_tool`]. A name that is not accepted
+    /// makes [`PoolBuilder::build`] fail.
+    pub fn tool(mut self, name: impl Into<String>, handler: ToolHandler) -> Self {
+        let name = name.into();
+        match validate::tool_name(&name) {
+            Ok(()) => self.tools.insert(name, handler),
+            Err(error) => {
+                self.invalid.get_or_insert(error);
+            }
+        }
+        self
+    }
+
+    /// Makes the pool. With [`warm_on_init`](PoolConfig::warm_on_init) it returns when `min_workers` have started.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] for a setting or a tool's name, [`Error::Unsupported`] for a setting that is not
+    /// available; [`Error::WorkerStartup`] if a thread or a worker cannot be started (none is left then);
+    /// [`Error::Forked`].
+    #[cfg(not(loom))]
+    pub fn build(self) -> Result<Pool, Error> {
+        let launcher = crate::worker::thread::ThreadLauncher::new(&self.config);
+        self.build_with(launcher, crate::worker::thread::STACK_SIZE)
+    }
+
+    /// Makes a pool of these workers.
+    pub(crate) fn build_with(self, launcher: impl Launcher, stack_size: usize) -> Result<Pool, Error> {
+        fork::check()?;
+        self.config.validate()?;
+        if let Some(error) = self.invalid {
+            return Err(error);
+        }
+        fork::watch();
+        let warm = self.config.warm_on_init;
+        let shared = self.share(launcher, stack_size);
+        *lock(&shared.notifier_thread) = Some(start_thread(&shared, "enclave-notifier", Notifier::run)?);
+        match start_thread(&shared, "enclave-supervisor", supervisor::run) {
+            Ok(thread) => *lock(&shared.supervisor_thread) = Some(thread),
+            Err(error) => {
+                shared.notifier.close();
+                return Err(error);
+            }
+        }
+        let pool = Pool { shared: ManuallyDrop::new(shared) };
+        if warm {
+            pool.shared.update(|state, now, effects| state.warm_up(now, effects));
+            let started = pool.shared.wait_lifecycle(None, |state| state.warmed_up());
+            if let Some(Err(error)) = started {
+                pool.end(Duration::ZERO);
+                return Err(error);
+            }
+        }
+        Ok(pool)
+    }
+
+    /// What the threads of the pool will share.
+    fn share(self, launcher: impl Launcher, stack_size: usize) -> Arc<Shared> {
+        let launcher = Arc::new(launcher);
+        Arc::new(Shared {
+            id: new_pool_id(),
+            state: Mutex::new(State::new(&self.config, self.patience, now())),
+            limits: Arc::new(self.config.limits.clone()),
+            config: self.config,
+            callbacks: self.callbacks,
+            tools: Mutex::new(Arc::new(self.tools)),
+            traffic: Arc::new(Traffic::default()),
+            supervisor: Condvar::new(),
+            lifecycle: Condvar::new(),
+            notifier: Notifier::default(),
+            spawn: Box::new(move |shared, worker| {
+                let (shared, launcher) = (shared.clone(), launcher.clone());
+                let name = format!("enclave-worker-{worker}");
+                spawn(name, stack_size, move || driver::drive(&shared, &*launcher, worker))
+            }),
+            supervisor_thread: Mutex::default(),
+            notifier_thread: Mutex::default(),
+        })
+    }
+}
+
+impl fmt::Debug for PoolBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PoolBuilder").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+fn new_pool_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+fn start_thread(shared: &Arc<Shared>, name: &str, body: fn(&Arc<Shared>)) -> Result<JoinHandle<()>, Error> {
+    let shared = shared.clone();
+    spawn(name.to_owned(), STACK_SIZE, move || body(&shared))
+        .map_err(|error| startup(format!("the thread {name} could not be made: {error}")))
+}
+
+/// A bounded queue of executions, served by workers that come and go with the load.
+///
+/// All methods may be called from any thread; share it by reference or in an `Arc`. Dropping it shuts it down as
+/// [`Pool::shutdown`] does with the configured timeout, unless that was done; in a callback of the pool it does not
+/// wait, and in a forked child it does nothing.
+pub struct Pool {
+    // Not dropped in a forked child.
+    shared: ManuallyDrop<Arc<Shared>>,
+}
+
+impl Pool {
+    /// A pool without callbacks; see [`PoolBuilder::build`].
+    #[cfg(not(loom))]
+    pub fn new(config: PoolConfig) -> Result<Pool, Error> {
+        Pool::builder(config).build()
+    }
+
+    /// Begins a pool with callbacks.
+    pub fn builder(config: PoolConfig) -> PoolBuilder {
+        PoolBuilder::new(config)
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> &PoolConfig {
+        &self.shared.config
+    }
+
+    /// Submits a source and returns at once; the outcome comes through the [`Execution`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::QueueFull`], with a hint when to try again. [`Error::PoolClosed`] after a shutdown.
+    /// [`Error::InvalidArgument`] for a global, filename or limit that is not accepted. [`Error::MessageTooLarge`] for
+    /// a source, or globals together, above `max_message_size`. [`Error::WorkerCrashed`] if all workers are stuck.
+    /// [`Error::Forked`].
+    pub fn submit(&self, source: impl Into<Arc<str>>, options: ExecutionOptions) -> Result<Execution, Error> {
+        self.admit(source.into(), options, None)
+    }
+
+    /// Submits a source and returns at once; `on_complete` is called with the outcome, once, on the thread that made
+    /// it: one of the pool's, or one that cancels or shuts down. That may be before this returns.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Pool::submit`]; `on_complete` is dropped uncalled then.
+    pub fn submit_with(
+        &self,
+        source: impl Into<Arc<str>>,
+        options: ExecutionOptions,
+        on_complete: impl FnOnce(Arc<Outcome>) + Send + 'static,
+    ) -> Result<Execution, Error> {
+        self.admit(source.into(), options, Some(Box::new(on_complete)))
+    }
+
+    /// Runs a source and gives its value.
+    ///
+    /// # Errors
+    ///
+    /// How the execution failed; or as for [`Pool::run_detailed`].
+    pub fn run(&self, source: impl Into<Arc<str>>, options: ExecutionOptions) -> Result<Value, Error> {
+        let outcome = self.run_detailed(source, options)?;
+        Arc::try_unwrap(outcome).map_or_else(|shared| shared.result.clone(), |outcome| outcome.result)
+    }
+
+    /// Runs a source and gives its outcome; how the execution ended is in [`Outcome::result`].
+    ///
+    /// # Errors
+    ///
+    /// That there is no execution: as for [`Pool::submit`]. [`Error::InvalidState`] in a callback of the pool.
+    pub fn run_detailed(
+        &self,
+        source: impl Into<Arc<str>>,
+        options: ExecutionOptions,
+    ) -> Result<Arc<Outcome>, Error> {
+        fork::check()?;
+        callback::check_may_wait(self.shared.id, "Pool::run", "use submit_with")?;
+        self.submit(source, options)?.into_outcome()
+    }
+
+    fn admit(
+        &self,
+        source: Arc<str>,
+        options: ExecutionOptions,
+        on_complete: Option<Callback>,
+    ) -> Result<Execution, Error> {
+        fork::check()?;
+        admit(&self.shared, source, options, on_complete)
+    }
+
+    /// Registers a tool for executions submitted from now on, in place of one of the same name. It answers
+    /// `callTool(name, args)` and `tools.name(args)`; names match `[A-Za-z_][A-Za-z0-9_:.-]{0,255}`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] for a name that is not accepted, [`Error::PoolClosed`], [`Error::Forked`].
+    pub fn register_tool(&self, name: impl Into<String>, handler: ToolHandler) -> Result<(), Error> {
+        fork::check()?;
+        let name = name.into();
+        validate::tool_name(&name)?;
+        if !lock(&self.shared.state).is_open() {
+            return Err(Error::PoolClosed);
+        }
+        let before = {
+            let mut tools = lock(&self.shared.tools);
+            let mut changed = Tools::clone(&tools);
+            changed.insert(name, handler);
+            std::mem::replace(&mut *tools, Arc::new(changed))
+        };
+        // Outside of the lock: it may hold the last reference to a handler of the host.
+        drop(before);
+        Ok(())
+    }
+
+    /// A snapshot of what the pool does and has done. In a forked child, all of it is zero.
+    pub fn stats(&self) -> PoolStats {
+        if fork::forked() { PoolStats::unknown() } else { self.shared.stats() }
+    }
+
+    /// Shuts the pool down: refuses further submissions, ends what waits in the queue with POOL_CLOSED, lets what runs
+    /// finish for at most `timeout` (none: the configured
+    /// [`graceful_shutdown_timeout`](PoolConfig::graceful_shutdown_timeout)), and then kills it, which also gives
+    /// POOL_CLOSED. Returns when every execution has its outcome and all workers are gone or, where they do not stop,
+    /// set aside: at the latest about two seconds after the timeout.
+    ///
+    /// It may be called again, also at the same time: all calls return when it is done, and the earliest end of a
+    /// timeout holds.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidState`] in a callback of the pool (dropping the pool there is possible); [`Error::Forked`].
+    pub fn shutdown(&self, timeout: Option<Duration>) -> Result<(), Error> {
+        fork::check()?;
+        callback::check_may_wait(self.shared.id, "Pool::shutdown", "call it on another thread, or drop the pool")?;
+        self.end(timeout.unwrap_or(self.shared.config.graceful_shutdown_timeout));
+        Ok(())
+    }
+
+    fn close(&self, timeout: Duration) {
+        self.shared.update(|state, now, effects| state.close(now + timeout.min(MAX_DURATION), now, effects));
+    }
+
+    fn end(&self, timeout: Duration) {
+        let shared = &self.shared;
+        self.close(timeout);
+        shared.wait_lifecycle(None, |state| (state.phase == Phase::Closed).then_some(()));
+        // The host may block in a callback, so from here on nothing is waited for without end.
+        let until = now() + shared.patience().shutdown;
+        let settled = shared.wait_lifecycle(Some(until), |state| {
+            (state.owed == 0).then(|| (state.is_over(), std::mem::take(&mut state.ended_threads)))
+        });
+        let Some((true, workers)) = settled else { return };
+        // No thread of a worker runs any code of ours or the host's any more, and the supervisor never runs the
+        // host's. It ends now, and closes the notifier.
+        for thread in workers.into_iter().chain(lock(&shared.supervisor_thread).take()) {
+            let _ = thread.join();
+        }
+        if shared.notifier.flush(until)
+            && let Some(thread) = lock(&shared.notifier_thread).take()
+        {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        if fork::forked() {
+            return;
+        }
+        let timeout = self.shared.config.graceful_shutdown_timeout;
+        if callback::is_inside(self.shared.id) {
+            self.close(timeout);
+        } else {
+            self.end(timeout);
+        }
+        // SAFETY: this is the only place that drops it, and nothing uses it afterwards.
+        unsafe { ManuallyDrop::drop(&mut self.shared) };
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("config", self.config()).finish_non_exhaustive()
+    }
+}
+
+/// Validates a submission and puts it into the queue.
+fn admit(
+    shared: &Arc<Shared>,
+    source: Arc<str>,
+    mut options: ExecutionOptions,
+    on_complete: Option<Callback>,
+) -> Result<Execution, Error> {
+    let limits = options.limits.take().map_or_else(|| shared.limits.clone(), Arc::new);
+    if let Err(error) = validate::submission(&source, &options, &limits, &shared.config) {
+        shared.update(|state, _, _| state.refused(&error));
+        return Err(error);
+    }
+    let tools = lock(&shared.tools).clone();
+    let config = &shared.config;
+    let request = Request {
+        id: 0,
+        source,
+        kind: options.kind,
+        filename: options.filename.take().map_or_else(|| validate::DEFAULT_FILENAME.into(), Arc::from),
+        globals: std::mem::take(&mut options.globals),
+        limits,
+        tools: tools.names(),
+        max_message_size: config.max_message_size,
+        max_messages_per_second: config.max_messages_per_second,
+        max_pending_tool_calls: config.max_pending_tool_calls,
+    };
+    let (completer, execution) = ticket::pair(shared, on_complete);
+    let host = Arc::new(ExecutionHost::new(shared, tools, options));
+    let job = Box::new(Job { request, host, completer });
+    match shared.update(|state, now, effects| state.submit(job, now, effects)) {
+        Ok(id) => Ok(execution(id)),
+        Err((job, error)) => {
+            job.completer.abandon();
+            Err(error)
+        }
+    }
+}

@@ -1,0 +1,664 @@
+//! The state of a pool and its transitions: pure, told what time it is, and always called under the pool's one lock.
+//!
+//! A transition changes the counts and lists what is to be done outside of the lock as [`Effects`]; it calls no foreign
+//! code but [`Control::cpu_time`]. This file has the states, the way of an execution through them and the way of a
+//! worker; `deadlines.rs` has what time does to them.
+//!
+//! # A worker's states
+//!
+//! ```text
+//! Starting -> Resting -> Idle -> Called -> Executing -> Resting ...
+//!     |          |         |        |          |   \
+//!     v          +---------+--------+--------> |    +-> SetAside -> (ends when it can)
+//! (start fails)                            Recycling -> (gone)
+//! ```
+//!
+//! * *Starting*: its driver thread is to be made or launches the engine.
+//! * *Idle*: its driver sleeps, and its id is in `idle`.
+//! * *Called*: taken out of `idle` and notified; it will look at the queue.
+//! * *Resting*: it tidies up and will then look at the queue.
+//! * *Executing*: runs an execution, whose completer is here.
+//! * *Recycling*: it will leave, and its driver knows or will know when it looks.
+//! * *SetAside*: it did not come back in time, and counts no more.
+//!
+//! The first five are *live*; never more than `max_workers` are. Recycling workers count beside them, so that the
+//! replacement need not wait for the old one to tidy up; never more than twice `max_workers` are live or recycling.
+//!
+//! # Why no wake-up is lost
+//!
+//! Every transition ends in [`State::balance`], which establishes: if more executions wait than workers are called,
+//! nobody is idle; if more wait than workers are about to look at the queue, as many are starting as may. A worker
+//! goes idle only in [`State::next`], under the same lock, after it found the queue empty. So an execution that waits
+//! always has a worker that will look, or no worker may be had; and whatever changes that (a worker gone, a start that
+//! failed, a back-off that is over) is a transition too.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::deadlines::{CpuWatch, Kill, Patience};
+use super::effects::{Effects, Ended};
+use super::host::ExecutionHost;
+use super::queue::Queue;
+use super::stats::{Metrics, PoolStats, Traffic, WorkerCounts, WorkerRecycled};
+use super::ticket::Completer;
+use crate::config::{ExecutionLimits, PoolConfig};
+use crate::error::Error;
+use crate::execution::{ExecutionStats, Request};
+use crate::sync::{Condvar, JoinHandle};
+use crate::worker::{Control, RecycleReason, Report};
+
+/// Workers set aside for each of `max_workers`, at which no worker is started any more.
+const SET_ASIDE_PER_WORKER: usize = 2;
+
+/// An execution that waits.
+pub(super) struct Job {
+    pub request: Request,
+    pub host: Arc<ExecutionHost>,
+    pub completer: Completer,
+}
+
+/// What a driver is given to run.
+pub(super) struct Assignment {
+    pub request: Request,
+    pub host: Arc<ExecutionHost>,
+}
+
+/// What a driver that looks for work finds.
+pub(super) enum Next {
+    Execute(Box<Assignment>),
+    /// Nothing: wait to be notified, and look again.
+    Wait,
+    /// The worker is to leave.
+    Leave,
+}
+
+/// What a driver does after an execution.
+pub(super) enum After {
+    /// Tidy up; `idle` says that nothing waits.
+    Rest {
+        idle: bool,
+    },
+    Leave,
+}
+
+pub(super) struct State {
+    pub(super) rules: Rules,
+    pub(super) phase: Phase,
+    pub(super) queue: Queue<Box<Job>>,
+    pub(super) workers: BTreeMap<u64, Slot>,
+    /// Idle workers, the longest idle first. The last is called first, so that those that are not needed stay idle.
+    pub(super) idle: VecDeque<u64>,
+    pub(super) census: Census,
+    next_worker: u64,
+    next_execution: u64,
+    /// Whether `min_workers` are to be kept: from the start, or from the first submission.
+    warm: bool,
+    pub(super) start: Start,
+    pub(super) metrics: Metrics,
+    /// When the supervisor looks again at the latest; it waits for no later time.
+    pub(super) alarm: Option<Instant>,
+    /// The supervisor is to look now.
+    pub(super) poked: bool,
+    /// Outcomes and events that no worker delivers and that have not reached the host yet. Shutdown waits for them;
+    /// for what a worker delivers, it waits with the worker.
+    pub(super) owed: usize,
+    /// Threads of workers that are gone, to be joined or forgotten.
+    pub(super) ended_threads: Vec<JoinHandle<()>>,
+}
+
+/// What of the configuration matters here.
+pub(super) struct Rules {
+    pub min_workers: usize,
+    pub max_workers: usize,
+    pub max_executions: u64,
+    pub max_queue_size: usize,
+    pub queue_timeout: Duration,
+    pub idle_timeout: Duration,
+    pub patience: Patience,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    Open,
+    /// Nothing is admitted; what runs may run until then.
+    Closing {
+        deadline: Instant,
+    },
+    /// No worker is left but those set aside.
+    Closed,
+}
+
+/// Starting workers.
+#[derive(Default)]
+pub(super) struct Start {
+    /// Workers whose thread the supervisor is to make.
+    pub wanted: Vec<u64>,
+    /// Starts that have failed in a row.
+    failures: u32,
+    /// No start before then, unless nothing else can serve what waits.
+    pub retry_at: Option<Instant>,
+    /// The first error since the pool was made.
+    pub first_error: Option<Error>,
+}
+
+pub(super) struct Slot {
+    pub stage: Stage,
+    since: Instant,
+    executions: u64,
+    pub memory: u64,
+    pub control: Option<Arc<dyn Control>>,
+    /// Wakes its driver.
+    pub signal: Arc<Condvar>,
+    thread: Option<JoinHandle<()>>,
+}
+
+pub(super) enum Stage {
+    Starting,
+    Idle { since: Instant },
+    Called,
+    Resting,
+    Executing(Box<Running>),
+    Recycling(RecycleReason),
+    /// With the execution that it is stuck in.
+    SetAside(Option<(u64, Kill)>),
+}
+
+/// An execution on a worker.
+pub(super) struct Running {
+    pub id: u64,
+    pub completer: Completer,
+    pub host: Arc<ExecutionHost>,
+    pub limits: Arc<ExecutionLimits>,
+    pub started: Instant,
+    pub queue_wait: Duration,
+    pub deadline: Instant,
+    pub cpu: CpuWatch,
+    pub kill: Option<Kill>,
+}
+
+/// How many workers are in each stage.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Census {
+    pub starting: usize,
+    pub idle: usize,
+    pub called: usize,
+    pub resting: usize,
+    pub executing: usize,
+    pub recycling: usize,
+    pub set_aside: usize,
+}
+
+impl Census {
+    fn of(&mut self, stage: &Stage) -> &mut usize {
+        match stage {
+            Stage::Starting => &mut self.starting,
+            Stage::Idle { .. } => &mut self.idle,
+            Stage::Called => &mut self.called,
+            Stage::Resting => &mut self.resting,
+            Stage::Executing(_) => &mut self.executing,
+            Stage::Recycling(_) => &mut self.recycling,
+            Stage::SetAside(_) => &mut self.set_aside,
+        }
+    }
+
+    /// Workers that count against `max_workers`.
+    pub(super) fn live(&self) -> usize {
+        self.starting + self.idle + self.called + self.resting + self.executing
+    }
+
+    fn counts(&self) -> WorkerCounts {
+        WorkerCounts {
+            starting: self.starting,
+            idle: self.idle + self.called + self.resting,
+            executing: self.executing,
+            recycling: self.recycling,
+            set_aside: self.set_aside,
+        }
+    }
+}
+
+impl State {
+    pub(super) fn new(config: &PoolConfig, patience: Patience, now: Instant) -> Self {
+        State {
+            rules: Rules {
+                min_workers: config.min_workers,
+                max_workers: config.max_workers,
+                max_executions: config.max_executions_per_worker,
+                max_queue_size: config.max_queue_size,
+                queue_timeout: config.queue_timeout,
+                idle_timeout: config.idle_timeout,
+                patience,
+            },
+            phase: Phase::Open,
+            queue: Queue::new(),
+            workers: BTreeMap::new(),
+            idle: VecDeque::new(),
+            census: Census::default(),
+            next_worker: 1,
+            next_execution: 1,
+            warm: false,
+            start: Start::default(),
+            metrics: Metrics::new(now),
+            alarm: None,
+            poked: false,
+            owed: 0,
+            ended_threads: Vec::new(),
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
+    /// Whether all is over, also for the workers set aside.
+    pub(super) fn is_over(&self) -> bool {
+        self.phase == Phase::Closed && self.workers.is_empty()
+    }
+
+    pub(super) fn stats(&self, now: Instant, traffic: &Traffic) -> PoolStats {
+        self.metrics.snapshot(now, self.census.counts(), self.queue.len(), traffic)
+    }
+
+    /// The supervisor is to look at `at`, if not before.
+    pub(super) fn expect(&mut self, at: Instant, effects: &mut Effects) {
+        if self.alarm.is_none_or(|alarm| at < alarm) {
+            self.alarm = Some(at);
+            self.poke(effects);
+        }
+    }
+
+    pub(super) fn poke(&mut self, effects: &mut Effects) {
+        self.poked = true;
+        effects.poke = true;
+    }
+
+    /// Moves a worker to a stage and returns the one that it was in. None if there is no such worker.
+    pub(super) fn enter(&mut self, id: u64, stage: Stage) -> Option<Stage> {
+        let slot = self.workers.get_mut(&id)?;
+        *self.census.of(&stage) += 1;
+        let before = std::mem::replace(&mut slot.stage, stage);
+        *self.census.of(&before) -= 1;
+        Some(before)
+    }
+
+    // The way of an execution.
+
+    /// Admits an execution, or gives it back with the reason. Returns its id.
+    pub(super) fn submit(
+        &mut self,
+        mut job: Box<Job>,
+        now: Instant,
+        effects: &mut Effects,
+    ) -> Result<u64, (Box<Job>, Error)> {
+        let refusal = if !self.is_open() {
+            Some(Error::PoolClosed)
+        } else if self.census.live() == 0 && self.too_many_set_aside() {
+            Some(self.all_stuck())
+        } else if self.queue.len() >= self.rules.max_queue_size + self.free(now) {
+            let retry_after = self.metrics.retry_after(self.census.executing).min(self.rules.queue_timeout);
+            Some(Error::QueueFull { queue_size: self.queue.len(), retry_after })
+        } else {
+            None
+        };
+        if let Some(error) = refusal {
+            self.metrics.ended::<()>(&Err(error.clone()));
+            return Err((job, error));
+        }
+        let id = self.next_execution;
+        self.next_execution += 1;
+        job.request.id = id;
+        self.queue.push(id, now, job);
+        self.warm = true;
+        self.expect(now + self.rules.queue_timeout, effects);
+        self.balance(now, effects);
+        Ok(id)
+    }
+
+    /// An execution was refused before it came here.
+    pub(super) fn refused(&mut self, error: &Error) {
+        self.metrics.ended::<()>(&Err(error.clone()));
+    }
+
+    /// The driver of an idle, called or resting worker looks for work. `cpu_time` is its worker's so far.
+    pub(super) fn next(
+        &mut self,
+        worker: u64,
+        cpu_time: Option<Duration>,
+        now: Instant,
+        effects: &mut Effects,
+    ) -> Next {
+        let Some(slot) = self.workers.get(&worker) else { return Next::Leave };
+        match slot.stage {
+            Stage::Called | Stage::Resting => {}
+            Stage::Idle { .. } => return Next::Wait,
+            _ => return Next::Leave,
+        }
+        if !self.is_open() {
+            self.recycle(worker, RecycleReason::Shutdown);
+            return Next::Leave;
+        }
+        self.expire_queue(now, effects);
+        let next = match self.queue.pop() {
+            Some((since, job)) => Next::Execute(self.assign(worker, job, since, cpu_time, now, effects)),
+            None => {
+                self.enter(worker, Stage::Idle { since: now });
+                self.idle.push_back(worker);
+                if self.census.live() > self.rules.min_workers {
+                    self.expect(now + self.rules.idle_timeout, effects);
+                }
+                Next::Wait
+            }
+        };
+        self.balance(now, effects);
+        next
+    }
+
+    fn assign(
+        &mut self,
+        worker: u64,
+        job: Box<Job>,
+        since: Instant,
+        cpu_time: Option<Duration>,
+        now: Instant,
+        effects: &mut Effects,
+    ) -> Box<Assignment> {
+        let Job { request, host, completer } = *job;
+        let limits = request.limits.clone();
+        let running = Running {
+            id: request.id,
+            completer,
+            host: host.clone(),
+            started: now,
+            queue_wait: now.saturating_duration_since(since),
+            deadline: now + limits.timeout,
+            cpu: CpuWatch::new(cpu_time, limits.cpu_time_limit, now),
+            limits,
+            kill: None,
+        };
+        self.metrics.waited(running.queue_wait);
+        self.expect(running.next_look(), effects);
+        self.enter(worker, Stage::Executing(Box::new(running)));
+        if let Some(slot) = self.workers.get_mut(&worker) {
+            slot.executions += 1;
+        }
+        Box::new(Assignment { request, host })
+    }
+
+    /// A worker has run its execution, and holds `memory` bytes.
+    pub(super) fn finish(
+        &mut self,
+        worker: u64,
+        report: Report,
+        memory: u64,
+        now: Instant,
+        effects: &mut Effects,
+    ) -> After {
+        let Some(slot) = self.workers.get_mut(&worker) else { return After::Leave };
+        let (held, executions) = (std::mem::replace(&mut slot.memory, memory), slot.executions);
+        self.metrics.memory(held, report.stats.peak_memory, memory);
+        if !matches!(slot.stage, Stage::Executing(_)) {
+            // Set aside meanwhile: the execution has its outcome.
+            return After::Leave;
+        }
+        let worn_out = (executions >= self.rules.max_executions).then_some(RecycleReason::MaxExecutions);
+        let closing = (!self.is_open()).then_some(RecycleReason::Shutdown);
+        let reason = report.condemned.or(closing).or(worn_out);
+        let after = match reason {
+            Some(reason) => {
+                self.metrics.recycled(reason);
+                self.enter(worker, Stage::Recycling(reason))
+            }
+            None => self.enter(worker, Stage::Resting),
+        };
+        if let Some(Stage::Executing(running)) = after {
+            let Running { id, completer, host, queue_wait, .. } = *running;
+            let stats = ExecutionStats { execution_id: id, worker_id: Some(worker), queue_wait, ..report.stats };
+            self.metrics.ran(stats.run_time);
+            self.end(Ended { completer, result: report.result, stats, host, request: None }, effects);
+        }
+        self.balance(now, effects);
+        match reason {
+            Some(_) => After::Leave,
+            None => After::Rest { idle: self.queue.len() == 0 },
+        }
+    }
+
+    /// An execution has its outcome, to be published outside of the lock.
+    pub(super) fn end(&mut self, ended: Ended, effects: &mut Effects) {
+        self.metrics.ended(&ended.result);
+        ended.host.end();
+        effects.ended.push(ended);
+    }
+
+    /// An execution that waited ends without having run.
+    pub(super) fn end_waiting(
+        &mut self,
+        job: Box<Job>,
+        since: Instant,
+        error: Error,
+        now: Instant,
+        effects: &mut Effects,
+    ) {
+        let queue_wait = now.saturating_duration_since(since);
+        let stats = ExecutionStats { execution_id: job.request.id, queue_wait, ..Default::default() };
+        let Job { request, host, completer } = *job;
+        self.owe(effects);
+        self.end(Ended { completer, result: Err(error), stats, host, request: Some(request) }, effects);
+    }
+
+    /// A delivery that no worker makes is in the effects.
+    pub(super) fn owe(&mut self, effects: &mut Effects) {
+        self.owed += 1;
+        effects.owed += 1;
+    }
+
+    /// Everything that waits ends with this error.
+    pub(super) fn end_all_waiting(&mut self, error: &Error, now: Instant, effects: &mut Effects) {
+        while let Some((since, job)) = self.queue.pop() {
+            self.end_waiting(job, since, error.clone(), now, effects);
+        }
+    }
+
+    // The way of a worker.
+
+    /// Starts keeping `min_workers`.
+    pub(super) fn warm_up(&mut self, now: Instant, effects: &mut Effects) {
+        self.warm = true;
+        self.balance(now, effects);
+    }
+
+    /// Whether `min_workers` have started, or the error of one that could not.
+    pub(super) fn warmed_up(&self) -> Option<Result<(), Error>> {
+        match &self.start.first_error {
+            Some(error) => Some(Err(error.clone())),
+            None => (self.census.live() - self.census.starting >= self.rules.min_workers).then_some(Ok(())),
+        }
+    }
+
+    /// Calls idle workers and starts new ones, as far as what waits asks for it and the rules allow it. Ends every
+    /// transition that may change either.
+    pub(super) fn balance(&mut self, now: Instant, effects: &mut Effects) {
+        if !self.is_open() {
+            self.check_closed(effects);
+            return;
+        }
+        while self.queue.len() > self.census.called
+            && let Some(worker) = self.idle.pop_back()
+        {
+            self.enter(worker, Stage::Called);
+            effects.wake.push(self.workers[&worker].signal.clone());
+        }
+        loop {
+            let too_few = self.warm && self.census.live() < self.rules.min_workers;
+            if !(too_few || self.queue.len() > self.coming(now)) || self.startable(now) == 0 {
+                break;
+            }
+            let id = self.next_worker;
+            self.next_worker += 1;
+            self.workers.insert(id, Slot::new(now));
+            self.census.starting += 1;
+            self.start.wanted.push(id);
+            self.poke(effects);
+        }
+        if self.queue.len() > 0 && self.census.live() == 0 && self.too_many_set_aside() {
+            self.end_all_waiting(&self.all_stuck(), now, effects);
+        }
+        // Those who rest may rest too long: look again then.
+        if self.queue.len() > self.census.called + self.census.starting
+            && self.census.resting > 0
+            && let Some(since) = self.queue.first_since()
+            && now < since + self.rules.patience.rest
+            && self.startable(now) > 0
+        {
+            self.expect(since + self.rules.patience.rest, effects);
+        }
+    }
+
+    /// Workers that will soon look at the queue. Those who rest count, unless the first has waited for them too long.
+    fn coming(&self, now: Instant) -> usize {
+        let overdue = self.queue.first_since().is_some_and(|since| since + self.rules.patience.rest <= now);
+        self.census.called + self.census.starting + if overdue { 0 } else { self.census.resting }
+    }
+
+    /// Workers that could be started now.
+    fn startable(&self, now: Instant) -> usize {
+        let live = self.census.live();
+        let backing_off = self.start.retry_at.is_some_and(|retry_at| now < retry_at);
+        if self.too_many_set_aside() || (backing_off && (live > 0 || self.queue.len() == 0)) {
+            return 0;
+        }
+        let max = self.rules.max_workers;
+        (max - live).min((2 * max).saturating_sub(live + self.census.recycling))
+    }
+
+    /// Executions that could start at once, those included that wait for a worker that is about to take them.
+    fn free(&self, now: Instant) -> usize {
+        let census = &self.census;
+        let startable = if census.live() == 0 { self.rules.max_workers } else { self.startable(now) };
+        census.idle + census.called + census.resting + census.starting + startable
+    }
+
+    fn too_many_set_aside(&self) -> bool {
+        self.census.set_aside >= SET_ASIDE_PER_WORKER * self.rules.max_workers
+    }
+
+    fn all_stuck(&self) -> Error {
+        let reason = format!(
+            "{} workers are stuck in executions that do not stop, and no more are started until some of them end",
+            self.census.set_aside
+        );
+        Error::WorkerCrashed { reason, signal: None }
+    }
+
+    /// The supervisor has made a worker's thread.
+    pub(super) fn spawned(&mut self, worker: u64, thread: JoinHandle<()>) {
+        match self.workers.get_mut(&worker) {
+            Some(slot) => slot.thread = Some(thread),
+            None => self.ended_threads.push(thread),
+        }
+    }
+
+    /// Takes the threads that are over, so that their handles do not gather.
+    pub(super) fn take_finished_threads(&mut self) -> Vec<JoinHandle<()>> {
+        #[cfg(not(loom))]
+        return self.ended_threads.extract_if(.., |thread| thread.is_finished()).collect();
+        #[cfg(loom)]
+        return Vec::new();
+    }
+
+    /// A worker has started; its driver looks for work next.
+    pub(super) fn started(&mut self, worker: u64, control: Arc<dyn Control>, memory: u64, effects: &mut Effects) {
+        self.start.failures = 0;
+        self.start.retry_at = None;
+        self.metrics.memory(0, memory, memory);
+        if let Some(slot) = self.workers.get_mut(&worker) {
+            slot.control = Some(control);
+            slot.memory = memory;
+            if matches!(slot.stage, Stage::Starting) {
+                self.enter(worker, Stage::Resting);
+            }
+        }
+        effects.lifecycle = true;
+    }
+
+    /// A worker could not be started. What waits for nobody else is answered.
+    pub(super) fn start_failed(&mut self, worker: u64, error: Error, now: Instant, effects: &mut Effects) {
+        effects.gone.extend(self.remove(worker));
+        self.start.failures += 1;
+        let retry_at = now + self.rules.patience.start_retry(self.start.failures);
+        self.start.retry_at = Some(retry_at);
+        if self.is_open() {
+            self.expect(retry_at, effects);
+        }
+        if self.census.live() == 0 {
+            self.end_all_waiting(&error, now, effects);
+        }
+        self.start.first_error.get_or_insert(error);
+        effects.lifecycle = true;
+        self.balance(now, effects);
+    }
+
+    /// Decides that a worker leaves; its driver sees it when it looks.
+    pub(super) fn recycle(&mut self, worker: u64, reason: RecycleReason) {
+        self.metrics.recycled(reason);
+        self.enter(worker, Stage::Recycling(reason));
+    }
+
+    /// A worker has been stopped and is about to go: what there is to say of it.
+    pub(super) fn leaving(&mut self, worker: u64, now: Instant) -> Option<WorkerRecycled> {
+        let slot = self.workers.get_mut(&worker)?;
+        self.metrics.memory(std::mem::take(&mut slot.memory), 0, 0);
+        match slot.stage {
+            Stage::Recycling(reason) => Some(slot.recycled(worker, reason, now)),
+            _ => None,
+        }
+    }
+
+    /// A worker's driver ends.
+    pub(super) fn gone(&mut self, worker: u64, now: Instant, effects: &mut Effects) {
+        let Some(mut slot) = self.remove(worker) else { return };
+        if let Stage::Executing(running) = std::mem::replace(&mut slot.stage, Stage::Starting) {
+            // Only a bug of ours leads here.
+            let Running { id, completer, host, queue_wait, .. } = *running;
+            let stats =
+                ExecutionStats { execution_id: id, worker_id: Some(worker), queue_wait, ..Default::default() };
+            let error = Error::Internal { message: "a worker ended in the middle of an execution".into() };
+            self.metrics.recycled(RecycleReason::Internal);
+            self.end(Ended { completer, result: Err(error), stats, host, request: None }, effects);
+        }
+        effects.gone.push(slot);
+        self.balance(now, effects);
+    }
+
+    fn remove(&mut self, worker: u64) -> Option<Slot> {
+        let mut slot = self.workers.remove(&worker)?;
+        *self.census.of(&slot.stage) -= 1;
+        self.metrics.memory(slot.memory, 0, 0);
+        self.ended_threads.extend(slot.thread.take());
+        if matches!(slot.stage, Stage::Idle { .. }) {
+            self.idle.retain(|idle| *idle != worker);
+        }
+        Some(slot)
+    }
+}
+
+impl Slot {
+    fn new(now: Instant) -> Self {
+        Slot {
+            stage: Stage::Starting,
+            since: now,
+            executions: 0,
+            memory: 0,
+            control: None,
+            signal: Arc::new(Condvar::new()),
+            thread: None,
+        }
+    }
+
+    /// What there is to say of a worker that leaves.
+    pub(super) fn recycled(&self, worker_id: u64, reason: RecycleReason, now: Instant) -> WorkerRecycled {
+        let age = now.saturating_duration_since(self.since);
+        WorkerRecycled { worker_id, reason, executions: self.executions, age }
+    }
+}

@@ -1,0 +1,197 @@
+//! The two ends of a submitted execution: the [`Completer`], of which there is one and which is used up by giving the
+//! outcome, and [`Execution`], the handle to wait for it.
+//!
+//! Whoever takes the completer out of the pool's state, under the pool's lock, is the only one who can end the
+//! execution: a worker that finishes, the supervisor on a timeout, a caller who cancels or shuts down. The others find
+//! it gone. The outcome is published and the callback called afterwards, without the lock.
+
+use std::fmt;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use super::shared::Shared;
+use super::{callback, fork};
+use crate::error::Error;
+use crate::execution::{ExecutionStats, Outcome};
+use crate::sync::{Condvar, Mutex, lock, now, wait_until};
+
+pub(super) type Callback = Box<dyn FnOnce(Arc<Outcome>) + Send>;
+
+/// Where the outcome appears.
+#[derive(Default)]
+struct Ticket {
+    outcome: Mutex<Option<Arc<Outcome>>>,
+    changed: Condvar,
+}
+
+impl Ticket {
+    fn publish(&self, outcome: Arc<Outcome>) {
+        *lock(&self.outcome) = Some(outcome);
+        self.changed.notify_all();
+    }
+}
+
+/// The right to end one execution.
+pub(super) struct Completer {
+    ticket: Option<Arc<Ticket>>,
+    on_complete: Option<Callback>,
+}
+
+/// A completion callback that is due, to be called by [`Announcement::call`].
+#[must_use]
+pub(super) struct Announcement(Option<(Callback, Arc<Outcome>)>);
+
+impl Completer {
+    fn new(ticket: Arc<Ticket>, on_complete: Option<Callback>) -> Self {
+        Completer { ticket: Some(ticket), on_complete }
+    }
+
+    /// Publishes the outcome: whoever waits goes on. The callback is for the caller to call.
+    pub(super) fn complete(mut self, outcome: Outcome) -> Announcement {
+        let outcome = Arc::new(outcome);
+        let announcement = Announcement(self.on_complete.take().map(|callback| (callback, outcome.clone())));
+        if let Some(ticket) = self.ticket.take() {
+            ticket.publish(outcome);
+        }
+        announcement
+    }
+
+    /// Gives up an execution that was never admitted: its callback is dropped uncalled.
+    pub(super) fn abandon(mut self) {
+        self.ticket = None;
+    }
+}
+
+impl Drop for Completer {
+    /// An execution whose completer was lost ends nevertheless, so that nobody waits for ever.
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            let error = Error::Internal { message: "the execution was lost".into() };
+            let outcome =
+                Arc::new(Outcome { result: Err(error), stats: ExecutionStats::default(), console: Vec::new() });
+            ticket.publish(outcome.clone());
+            if let Some(on_complete) = self.on_complete.take() {
+                on_complete(outcome);
+            }
+        }
+    }
+}
+
+impl Announcement {
+    /// Calls the callback, if there is one.
+    pub(super) fn call(self, pool: u64) {
+        if let Some((on_complete, outcome)) = self.0 {
+            callback::call(pool, || on_complete(outcome));
+        }
+    }
+}
+
+/// An execution before it is admitted: the completer, and the handle that lacks only its id.
+pub(super) fn pair(pool: &Arc<Shared>, on_complete: Option<Callback>) -> (Completer, impl FnOnce(u64) -> Execution) {
+    let ticket = Arc::new(Ticket::default());
+    let completer = Completer::new(ticket.clone(), on_complete);
+    let handle = Execution { id: 0, ticket, pool_id: pool.id, pool: Arc::downgrade(pool) };
+    (completer, move |id| Execution { id, ..handle })
+}
+
+/// A submitted execution: to wait for its outcome, or to cancel it.
+///
+/// A clone is another handle of the same execution. Dropping handles neither cancels nor waits. All methods may be
+/// called from any thread, also when the pool is gone.
+#[derive(Clone)]
+pub struct Execution {
+    id: u64,
+    ticket: Arc<Ticket>,
+    pool_id: u64,
+    pool: Weak<Shared>,
+}
+
+impl Execution {
+    /// The id: unique in its pool, from 1, growing with every admitted submission.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Waits for the outcome.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidState`] in a callback of the pool, unless the outcome is there already; [`Error::Forked`].
+    /// How the execution itself ended is in [`Outcome::result`].
+    pub fn wait(&self) -> Result<Arc<Outcome>, Error> {
+        self.wait_until("Execution::wait", None).map(|outcome| outcome.expect("waits without end"))
+    }
+
+    /// Waits for the outcome, at most this long; none if it has not come. With a time of zero it only looks, which is
+    /// possible anywhere.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Execution::wait`].
+    pub fn wait_timeout(&self, time: Duration) -> Result<Option<Arc<Outcome>>, Error> {
+        if time.is_zero() {
+            fork::check()?;
+            return Ok(self.outcome());
+        }
+        // A time beyond the clock's end is without end.
+        self.wait_until("Execution::wait_timeout", now().checked_add(time))
+    }
+
+    fn wait_until(&self, call: &str, until: Option<Instant>) -> Result<Option<Arc<Outcome>>, Error> {
+        fork::check()?;
+        let mut outcome = lock(&self.ticket.outcome);
+        if outcome.is_none() {
+            callback::check_may_wait(self.pool_id, call, "use a completion callback")?;
+        }
+        loop {
+            if outcome.is_some() || until.is_some_and(|until| until <= now()) {
+                return Ok(outcome.clone());
+            }
+            outcome = wait_until(&self.ticket.changed, outcome, until);
+        }
+    }
+
+    /// Waits as [`Execution::wait`] does, and takes the outcome away from all other handles.
+    pub(super) fn into_outcome(self) -> Result<Arc<Outcome>, Error> {
+        let outcome = self.wait()?;
+        lock(&self.ticket.outcome).take();
+        Ok(outcome)
+    }
+
+    /// Ends the execution with CANCELLED. It returns at once and may be called at any time, any number of times, also
+    /// in callbacks.
+    ///
+    /// Waiting in the queue, the execution ends before this returns, and its completion callback runs on this thread.
+    /// Running, it ends as soon as its worker stops (or does not stop within a grace of 30 ms); should it finish
+    /// first, that outcome stays. Done, nothing happens.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Forked`].
+    pub fn cancel(&self) -> Result<(), Error> {
+        fork::check()?;
+        if let Some(pool) = self.pool.upgrade() {
+            pool.update(|state, now, effects| state.cancel(self.id, now, effects));
+        }
+        Ok(())
+    }
+
+    /// Whether the outcome is there. False in a forked child.
+    pub fn is_done(&self) -> bool {
+        self.outcome().is_some()
+    }
+
+    /// The outcome, if it is there. None in a forked child.
+    pub fn outcome(&self) -> Option<Arc<Outcome>> {
+        if fork::forked() {
+            return None;
+        }
+        lock(&self.ticket.outcome).clone()
+    }
+}
+
+impl fmt::Debug for Execution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Execution").field("id", &self.id).finish_non_exhaustive()
+    }
+}
