@@ -28,6 +28,8 @@ mod sync;
 mod value;
 mod worker;
 
+#[cfg(not(loom))]
+pub use engine::HostAllocator;
 pub use config::{
     ExecutionLimits, Isolation, MAX_DURATION, MAX_MEMORY_LIMIT, MAX_MESSAGE_SIZE, MAX_QUEUE_SIZE, MAX_VALUE_DEPTH,
     MAX_WORKERS, MIN_MEMORY_LIMIT, PoolConfig, Preset,

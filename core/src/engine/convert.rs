@@ -187,7 +187,7 @@ impl Reader<'_> {
             ESClass::Number | ESClass::String | ESClass::Boolean | ESClass::BigInt => {
                 rooted!(&in(cx) let mut inner = UndefinedValue());
                 // SAFETY: `object` is rooted and its class is that of a boxed primitive.
-                check(unsafe { Unbox(cx, object, inner.handle_mut()) })?;
+                check(unsafe { mozjs::jsapi::js::Unbox(cx.raw_cx(), object.into(), inner.handle_mut().into()) })?;
                 return self.read(cx, inner.handle(), outer);
             }
             ESClass::Date => {

@@ -9,7 +9,7 @@ use mozjs::context::{JSContext, RawJSContext};
 use mozjs::gc::{Handle, RootedTraceableBox};
 use mozjs::jsapi::{
     CallArgs, GetFunctionNativeReserved, HandleValueArray, Heap, IsCallable, JS_GetFunctionObject, JSFunction, JSNative,
-    JSObject, JSPROP_ENUMERATE, NewFunctionWithReserved, SetFunctionNativeReserved,
+    JSObject, NewFunctionWithReserved, SetFunctionNativeReserved,
 };
 use mozjs::jsval::{Int32Value, JSVal, ObjectValue, StringValue, UndefinedValue};
 use mozjs::rooted;
@@ -251,9 +251,9 @@ pub(super) fn settle_tool_call(cx: &mut JSContext, state: &State, answer: Answer
     rooted!(&in(cx) let promise = root.get());
     rooted!(&in(cx) let mut value = UndefinedValue());
     let limit = current.request.max_message_size;
-    let max_depth = current.request.limits.max_value_depth as usize;
+    let max_depth = current.request.limits.max_value_depth;
     let fulfilled = match &answer.result {
-        Ok(reply) if reply.approximate_size() as u64 > limit => {
+        Ok(reply) if reply.approximate_size() > limit => {
             make_too_large(cx, state, "a tool reply", value.handle_mut())?;
             false
         }

@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,7 +15,7 @@ use mozjs::context::{JSContext, RawJSContext};
 use mozjs::gc::RootedTraceableBox;
 use mozjs::glue::{CreateJobQueue, DeleteJobQueue, JobQueueTraps};
 use mozjs::jsapi::{
-    GCOptions, GCReason, Heap, JS_GetContextPrivate, JS_SetContextPrivate, JSGCParamKey, JSObject, JSTracer,
+    Heap, JS_GetContextPrivate, JS_SetContextPrivate, JSGCParamKey, JSObject, JSTracer,
     MutableHandleObject, SetOutOfMemoryCallback,
 };
 use mozjs::realm::AutoRealm;
@@ -22,13 +23,13 @@ use mozjs::rooted;
 use mozjs::rust::Runtime;
 use mozjs::rust::wrappers2::{
     ClearKeptObjects, JS_AddInterruptCallback, JS_ClearPendingException, JS_SetGCParameter, JS_SetNativeStackQuota,
-    NonIncrementalGC, PrepareForFullGC, SetJobQueue,
+    SetJobQueue,
 };
 
 use super::console::ConsoleState;
 use super::interrupt::{Link, thread_cpu_time};
 use super::jobs::Timers;
-use super::memory::Ledger;
+use super::memory::{Attached, Ledger};
 use super::{convert, exception, jobs, new_runtime, realm, script};
 use crate::error::Error;
 use crate::execution::{ExecutionStats, Request};
@@ -52,6 +53,11 @@ pub(super) fn check(ok: bool) -> JsResult<()> {
 const STACK_RESERVE: usize = 1024 * 1024;
 /// Nursery: small, because most executions are small and every worker has one.
 const MAX_NURSERY: u32 = 4 * 1024 * 1024;
+/// The engine collects a heap, or the buffers of one, for the first time when it holds this share of the limit, or so
+/// many MiB: then it has not passed the limit by what was garbage already.
+const FIRST_COLLECTION_SHARE: u64 = 4;
+const MAX_FIRST_COLLECTION: u64 = 27;
+const MIB: u64 = 1024 * 1024;
 /// Executions after which garbage is collected if nothing else asked for it.
 const EXECUTIONS_PER_GC: u32 = 50;
 /// The same, when nothing waits for the worker.
@@ -72,12 +78,14 @@ pub(crate) struct Isolate {
     job_queue: *mut mozjs::glue::RustJobQueue,
     executions_since_gc: u32,
     runtime: Runtime,
+    /// The thread counts until the runtime is gone.
+    _attached: Attached,
 }
 
 /// What host functions can reach.
 pub(super) struct State {
     pub link: Arc<Link>,
-    pub ledger: Arc<Ledger>,
+    pub ledger: Rc<Ledger>,
     pub current: RefCell<Current>,
 }
 
@@ -204,14 +212,16 @@ impl From<Error> for Stop {
 impl Isolate {
     /// Makes a runtime on this thread.
     pub(crate) fn new(config: IsolateConfig) -> Result<Isolate, Error> {
+        let ledger = Ledger::new(config.memory_limit);
+        let attached = ledger.attach();
         let mut runtime = new_runtime()?;
         let link = Link::new(runtime.thread_safe_js_context());
-        let ledger = Ledger::new(config.memory_limit, link.clone());
-        let state =
-            Box::new(State { link, ledger, current: RefCell::new(Current::none()) });
+        ledger.set_link(link.clone());
+        let state = Box::new(State { link, ledger, current: RefCell::new(Current::none()) });
         let cx = runtime.cx();
         let usable = config.stack_size.saturating_sub(STACK_RESERVE);
         let max_bytes = u32::try_from(config.memory_limit).unwrap_or(u32::MAX);
+        let first_collection = (config.memory_limit / FIRST_COLLECTION_SHARE / MIB).min(MAX_FIRST_COLLECTION) as u32;
         // SAFETY: the context is this thread's and no script has run in it yet. The state is boxed and outlives the
         // context. The job queue is deleted after the context has let go of it.
         let job_queue = unsafe {
@@ -219,6 +229,8 @@ impl Isolate {
             JS_SetNativeStackQuota(cx, usable, usable - usable / 8, usable - usable / 4);
             JS_SetGCParameter(cx, JSGCParamKey::JSGC_MAX_BYTES, max_bytes.saturating_mul(2));
             JS_SetGCParameter(cx, JSGCParamKey::JSGC_MAX_NURSERY_BYTES, MAX_NURSERY);
+            JS_SetGCParameter(cx, JSGCParamKey::JSGC_ALLOCATION_THRESHOLD, first_collection);
+            JS_SetGCParameter(cx, JSGCParamKey::JSGC_MALLOC_THRESHOLD_BASE, first_collection);
             JS_SetGCParameter(cx, JSGCParamKey::JSGC_INCREMENTAL_GC_ENABLED, 0);
             JS_AddInterruptCallback(cx, Some(on_interrupt));
             SetOutOfMemoryCallback(cx.raw_cx(), Some(on_out_of_memory), std::ptr::null_mut());
@@ -228,8 +240,7 @@ impl Isolate {
             SetJobQueue(cx, queue as *mut _);
             queue
         };
-        state.ledger.attach();
-        Ok(Isolate { state, job_queue, executions_since_gc: 0, runtime })
+        Ok(Isolate { state, job_queue, executions_since_gc: 0, runtime, _attached: attached })
     }
 
     /// The handle for other threads.
@@ -255,6 +266,7 @@ impl Isolate {
 
         let reason = self.state.link.kill_reason();
         let killed = self.state.killed();
+        self.state.ledger.end();
         self.state.link.end();
         let mut condemned = None;
         let result = match result {
@@ -339,13 +351,7 @@ impl Isolate {
 
     fn collect_garbage(&mut self) {
         self.executions_since_gc = 0;
-        let cx = self.runtime.cx();
-        // SAFETY: plain calls on this thread's context, while no script runs.
-        unsafe {
-            PrepareForFullGC(cx);
-            NonIncrementalGC(cx, GCOptions::Normal, GCReason::API);
-        }
-        self.state.ledger.collected();
+        self.state.ledger.collect_at_rest(self.runtime.cx());
     }
 }
 
@@ -354,7 +360,6 @@ impl Drop for Isolate {
         *self.state.current.borrow_mut() = Current::none();
         let cx = self.runtime.cx();
         jobs::discard(cx);
-        self.state.ledger.detach();
         // SAFETY: the context forgets the queue before the queue is deleted, and no script runs any more.
         unsafe {
             SetJobQueue(cx, std::ptr::null_mut());
@@ -395,6 +400,21 @@ unsafe extern "C" fn on_out_of_memory(cx: *mut RawJSContext, _data: *mut std::ff
     // SAFETY: as in `on_interrupt`.
     let cx = unsafe { JSContext::from_ptr(NonNull::new_unchecked(cx)) };
     State::of(&cx).ledger.refused();
+}
+
+/// Puts the process-wide hook for large requests that cannot be met; the engine tries again after it.
+pub(super) fn install_large_allocation_callback() {
+    // SAFETY: called once, before the first script runs.
+    unsafe { mozjs::jsapi::JS::SetProcessLargeAllocationFailureCallback(Some(on_large_allocation_failure)) }
+}
+
+unsafe extern "C" fn on_large_allocation_failure() {
+    let Some(cx) = Runtime::get() else { return };
+    // SAFETY: this thread's live context, at a point where the engine may collect; one wrapper for this call.
+    let mut cx = unsafe { JSContext::from_ptr(cx) };
+    if let Some(ledger) = super::memory::current() {
+        ledger.make_room(&mut cx);
+    }
 }
 
 unsafe extern "C" fn ignore_warning(_cx: *mut RawJSContext, _report: *mut mozjs::jsapi::JSErrorReport) {}

@@ -15,6 +15,7 @@ use mozjs::rust::{JSEngine, ParentRuntime, Runtime};
 
 use crate::error::Error;
 
+mod allocator;
 mod console;
 mod convert;
 mod exception;
@@ -28,7 +29,8 @@ mod script;
 mod text;
 mod web;
 
-pub(crate) use interrupt::Link;
+pub use allocator::HostAllocator;
+pub(crate) use allocator::counts as memory_is_exact;
 pub(crate) use isolate::{Isolate, IsolateConfig};
 
 /// Asks the keeper for the parent of a new runtime.
@@ -68,6 +70,7 @@ fn start_keeper() -> Result<Mutex<mpsc::Sender<ParentRequest>>, String> {
                 }
             };
             realm::install_clock();
+            isolate::install_large_allocation_callback();
             let parent = Runtime::new(engine.handle());
             // The engine has put its handlers on SIGSEGV and SIGILL, which only WebAssembly needs, and that is off.
             saved.restore();

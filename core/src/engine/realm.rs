@@ -23,7 +23,8 @@ use mozjs::rust::wrappers2::{
     CurrentGlobalOrNull, GetCurrentRealmOrNull, JS_DeleteProperty1, JS_EnumerateStandardClasses, JS_NewGlobalObject,
     JS_ResolveStandardClass,
 };
-use mozjs::{JSCLASS_GLOBAL_SLOT_COUNT, JSCLASS_IS_GLOBAL, JSCLASS_RESERVED_SLOTS_MASK, JSCLASS_RESERVED_SLOTS_SHIFT};
+use mozjs::jsapi::JSCLASS_RESERVED_SLOTS_SHIFT;
+use mozjs::{JSCLASS_GLOBAL_SLOT_COUNT, JSCLASS_IS_GLOBAL, JSCLASS_RESERVED_SLOTS_MASK};
 
 use super::isolate::{JsResult, State, Thrown, check};
 use super::{console, convert, host, web};

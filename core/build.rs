@@ -1,0 +1,33 @@
+//! Tells the linker to lead the engine's allocations through `engine::allocator`.
+
+/// The functions that are wrapped; each has its `__wrap_` twin there.
+const WRAPPED: [&str; 12] = [
+    "malloc",
+    "calloc",
+    "realloc",
+    "free",
+    "memalign",
+    "strdup",
+    "strndup",
+    "mmap",
+    "munmap",
+    "moz_arena_malloc",
+    "moz_arena_calloc",
+    "moz_arena_realloc",
+];
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    let loom = std::env::var_os("CARGO_CFG_LOOM").is_some();
+    let linux = std::env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux");
+    let flags: Vec<String> = match linux && !loom {
+        true => WRAPPED.iter().map(|name| format!("-Wl,--wrap={name}")).collect(),
+        false => Vec::new(),
+    };
+    // For the tests and benchmarks of this crate.
+    for flag in &flags {
+        println!("cargo::rustc-link-arg={flag}");
+    }
+    // For whatever links this crate: its build script finds them in DEP_ENCLAVE_CORE_LINK_ARGS, separated by spaces.
+    println!("cargo::metadata=link_args={}", flags.join(" "));
+}

@@ -1,0 +1,237 @@
+//! The ledger of a worker: every byte of its heap, its buffers and what the engine needs beside them, under one limit.
+//!
+//! It is exact because a worker is one thread, the engine's helper threads are off, and the linker leads all of the
+//! engine's allocations through [`allocator`](super::allocator). Three numbers matter:
+//!
+//! * At the **limit** the engine is asked to call back at its next poll point ([`Ledger::on_interrupt`]). There garbage
+//!   is collected; if more than [`LIVE`] of the limit is still in use, the execution ends with MEMORY_LIMIT.
+//! * At the limit and a **headroom** more ([`headroom`]) requests are refused. The engine answers a refusal with "out of
+//!   memory", which script could catch; so it also ends the execution ([`Ledger::refused`]), and that it cannot.
+//! * **Nothing** is refused while garbage is collected, because the engine would abort the process, nor outside of an
+//!   execution.
+//!
+//! The pool counts only in between: a worker that is at rest holds what its runtime needs, its [`base`](Ledger::base).
+
+use std::cell::{Cell, OnceCell};
+use std::marker::PhantomData;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use mozjs::context::JSContext;
+use mozjs::jsapi::JS::{HeapState, RuntimeHeapState};
+use mozjs::jsapi::{GCOptions, GCReason};
+use mozjs::rust::wrappers2::{NonIncrementalGC, PrepareForFullGC};
+
+use super::interrupt::Link;
+use crate::error::Error;
+
+/// The share of the limit that may be live after a collection: above it, the worker would only collect garbage.
+const LIVE: f64 = 0.9;
+/// The smallest headroom, and its share of the limit.
+const MIN_HEADROOM: u64 = 8 * 1024 * 1024;
+const HEADROOM_SHARE: u64 = 4;
+/// Garbage collected at rest when a worker holds so much more than its base.
+const GARBAGE_AT_REST: u64 = 8 * 1024 * 1024;
+
+thread_local! {
+    /// The ledger of this thread. No destructor and no lazy value, so that an allocator may look at it at any time.
+    static CURRENT: Cell<*const Ledger> = const { Cell::new(std::ptr::null()) };
+}
+
+/// The ledger of this thread, for the length of one call of the allocator.
+pub(super) fn current<'a>() -> Option<&'a Ledger> {
+    let ledger = CURRENT.try_with(Cell::get).unwrap_or(std::ptr::null());
+    // SAFETY: the pointer is null, or that of an `Attached`, which holds the ledger and is dropped on this thread.
+    unsafe { ledger.as_ref() }
+}
+
+/// Bytes above the limit at which requests are refused.
+pub(super) fn headroom(limit: u64) -> u64 {
+    (limit / HEADROOM_SHARE).max(MIN_HEADROOM)
+}
+
+/// What one worker's thread holds.
+pub(super) struct Ledger {
+    limit: u64,
+    /// May be below 0 for a moment: what a thread frees need not have been allocated while it counted.
+    used: Cell<i64>,
+    peak: Cell<i64>,
+    /// What the worker held after the first collection at rest.
+    base: Cell<Option<i64>>,
+    /// An execution runs.
+    armed: Cell<bool>,
+    /// The limit was passed, and the engine asked to call back.
+    passed: Cell<bool>,
+    /// Bytes that were in use, a refused request included, when the execution was ended.
+    at_end: Cell<u64>,
+    link: OnceCell<Arc<Link>>,
+}
+
+/// A thread counts as long as this lives.
+pub(super) struct Attached {
+    _ledger: Rc<Ledger>,
+    /// It belongs to its thread.
+    _thread: PhantomData<*const ()>,
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        CURRENT.set(std::ptr::null());
+    }
+}
+
+impl Ledger {
+    pub(super) fn new(limit: u64) -> Rc<Self> {
+        Rc::new(Ledger {
+            limit,
+            used: Cell::new(0),
+            peak: Cell::new(0),
+            base: Cell::new(None),
+            armed: Cell::new(false),
+            passed: Cell::new(false),
+            at_end: Cell::new(0),
+            link: OnceCell::new(),
+        })
+    }
+
+    /// Counts what this thread allocates from now on.
+    pub(super) fn attach(self: &Rc<Self>) -> Attached {
+        CURRENT.set(Rc::as_ptr(self));
+        Attached { _ledger: self.clone(), _thread: PhantomData }
+    }
+
+    /// The way to end an execution. Until it is known, nothing is limited.
+    pub(super) fn set_link(&self, link: Arc<Link>) {
+        // Set once, right after the runtime is made.
+        let _ = self.link.set(link);
+    }
+
+    /// Bytes in use.
+    pub(super) fn used(&self) -> u64 {
+        self.used.get().max(0) as u64
+    }
+
+    /// The most bytes in use since [`Ledger::begin`].
+    pub(super) fn peak(&self) -> u64 {
+        self.peak.get().max(0) as u64
+    }
+
+    /// An execution starts: the limit holds.
+    pub(super) fn begin(&self) {
+        self.peak.set(self.used.get());
+        self.passed.set(false);
+        self.at_end.set(0);
+        self.armed.set(true);
+    }
+
+    /// The execution is over: nothing is refused any more.
+    pub(super) fn end(&self) {
+        self.armed.set(false);
+    }
+
+    pub(super) fn add(&self, bytes: usize) {
+        let used = self.used.get() + bytes as i64;
+        self.used.set(used);
+        if used > self.peak.get() {
+            self.peak.set(used);
+        }
+        if used > 0 && used as u64 > self.limit {
+            self.pass();
+        }
+    }
+
+    pub(super) fn subtract(&self, bytes: usize) {
+        self.used.set(self.used.get() - bytes as i64);
+    }
+
+    /// Asks the engine to call back.
+    #[cold]
+    fn pass(&self) {
+        if self.armed.get()
+            && !self.passed.replace(true)
+            && let Some(link) = self.link.get()
+        {
+            link.poke();
+        }
+    }
+
+    /// Whether the engine is refused so many more bytes.
+    pub(super) fn refuses(&self, more: usize) -> bool {
+        let after = self.used().saturating_add(more as u64);
+        if after <= self.limit || !self.armed.get() {
+            return false;
+        }
+        self.pass();
+        // SAFETY: an execution runs on this thread, so it has a context.
+        if after <= self.limit + headroom(self.limit) || unsafe { RuntimeHeapState() } != HeapState::Idle {
+            return false;
+        }
+        self.at_end.set(after);
+        true
+    }
+
+    /// The engine reports that it is out of memory: script must not be able to go on.
+    pub(super) fn refused(&self) {
+        if let Some(link) = self.link.get() {
+            self.at_end.set(self.at_end.get().max(self.used()));
+            link.kill_from_allocator();
+        }
+    }
+
+    /// At a poll point of the engine. Collects garbage if the limit was passed, and ends the execution if that did not
+    /// help.
+    pub(super) fn on_interrupt(&self, cx: &mut JSContext) {
+        if !self.passed.get() {
+            return;
+        }
+        let before = self.used();
+        collect(cx, GCOptions::Shrink);
+        self.passed.set(false);
+        if self.used() as f64 > self.limit as f64 * LIVE {
+            self.at_end.set(before);
+            self.refused();
+        }
+    }
+
+    /// A large request cannot be met: makes room, before the engine tries once more.
+    pub(super) fn make_room(&self, cx: &mut JSContext) {
+        if self.armed.get() {
+            collect(cx, GCOptions::Shrink);
+        }
+    }
+
+    /// Whether a worker at rest has so much garbage that it should not wait for its turn.
+    pub(super) fn wants_collection(&self) -> bool {
+        let base = self.base.get().unwrap_or(0).max(0) as u64;
+        self.used() > base + GARBAGE_AT_REST.min(self.limit / 4)
+    }
+
+    /// Collects all garbage of a worker at rest.
+    ///
+    /// The engine keeps one cache of source texts for all threads, so one worker may free what another has allocated.
+    /// Whatever is left beside the base when nothing is alive is such a difference, and is settled here.
+    pub(super) fn collect_at_rest(&self, cx: &mut JSContext) {
+        collect(cx, GCOptions::Normal);
+        let Some(base) = self.base.get() else {
+            self.base.set(Some(self.used.get()));
+            return;
+        };
+        if self.used.get().abs_diff(base) > self.limit / 16 {
+            collect(cx, GCOptions::Shrink);
+            self.used.set(base);
+        }
+    }
+
+    /// The error of an execution that went over the limit.
+    pub(super) fn error(&self) -> Error {
+        Error::MemoryLimit { used: self.at_end.get().max(self.peak()), limit: self.limit }
+    }
+}
+
+fn collect(cx: &mut JSContext, options: GCOptions) {
+    // SAFETY: plain calls on this thread's context, at a point where the engine may collect.
+    unsafe {
+        PrepareForFullGC(cx);
+        NonIncrementalGC(cx, options, GCReason::API);
+    }
+}

@@ -1,0 +1,55 @@
+//! A worker in this process: an isolate on its driver's thread.
+
+use std::sync::Arc;
+
+use super::{Control, Host, Launcher, Report, Worker};
+use crate::config::PoolConfig;
+use crate::engine::{Isolate, IsolateConfig};
+use crate::error::Error;
+use crate::execution::Request;
+
+/// Stack of a worker's thread. It is only reserved: what a worker does not touch costs no memory. Script may use three
+/// quarters of it, as much as in a browser.
+pub(crate) const STACK_SIZE: usize = 4 * 1024 * 1024;
+
+/// Makes workers that are threads.
+pub(crate) struct ThreadLauncher {
+    memory_limit: u64,
+}
+
+impl ThreadLauncher {
+    pub(crate) fn new(config: &PoolConfig) -> Self {
+        ThreadLauncher { memory_limit: config.memory_limit_per_worker }
+    }
+}
+
+impl Launcher for ThreadLauncher {
+    type Worker = ThreadWorker;
+
+    fn launch(&self, _worker_id: u64) -> Result<ThreadWorker, Error> {
+        let config = IsolateConfig { memory_limit: self.memory_limit, stack_size: STACK_SIZE };
+        Ok(ThreadWorker { isolate: Isolate::new(config)? })
+    }
+}
+
+pub(crate) struct ThreadWorker {
+    isolate: Isolate,
+}
+
+impl Worker for ThreadWorker {
+    fn control(&self) -> Arc<dyn Control> {
+        self.isolate.link()
+    }
+
+    fn execute(&mut self, request: &Request, host: &dyn Host) -> Report {
+        self.isolate.execute(request, host)
+    }
+
+    fn rest(&mut self, idle: bool) {
+        self.isolate.rest(idle);
+    }
+
+    fn memory(&self) -> u64 {
+        self.isolate.memory()
+    }
+}
