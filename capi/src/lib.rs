@@ -47,8 +47,9 @@ pub mod console;
 
 pub mod stats;
 
-// Memory accounting: the `#[global_allocator]` of the library stands here, and the wrapped allocation functions of
-// the engine (`--wrap`) are reached from here, once `enclave_core` has them.
+/// Keeps our own memory out of the workers' ledgers; the engine's is counted through the linker's flags in `build.rs`.
+#[global_allocator]
+static ALLOCATOR: enclave_core::HostAllocator = enclave_core::HostAllocator;
 
 #[cfg(test)]
 mod tests;

@@ -75,9 +75,9 @@ pub extern "C" fn enclave_pool_setting(pool: Option<&enclave_pool_t>, setting: e
     guard(0, || pool.and_then(|pool| Overrides::default().get(setting, &pool.config).ok()).unwrap_or(0))
 }
 
-/// Registers a tool: the callback answers `callTool(name, args)` and `tools.name(args)` of executions that are
-/// submitted from now on. INVALID_ARGUMENT: a NULL, or a name that is not accepted (the message says what is) or is
-/// registered already. POOL_CLOSED. FORKED.
+/// Registers a tool, in place of one of the same name: the callback answers `callTool(name, args)` and
+/// `tools.name(args)` of executions that are submitted from now on. INVALID_ARGUMENT: a NULL, or a name that is not
+/// accepted (the message says what is). POOL_CLOSED. FORKED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn enclave_pool_register_tool(
     pool: Option<&enclave_pool_t>,

@@ -117,7 +117,7 @@ void text_begin(const script_t *scripts, size_t count) {
            "wait", "cpu", "memory", "worker", "result");
 }
 
-/* The result as JSON, or the error's message. */
+/* The result as JSON (which has no undefined), or the error's message. */
 static void print_result(const result_t *result, size_t width) {
     if (result->error != NULL) {
         size_t len;
@@ -125,8 +125,13 @@ static void print_result(const result_t *result, size_t width) {
         print_text(message, len, width);
         return;
     }
+    const enclave_value_t *value = enclave_outcome_value(result->outcome);
+    if (enclave_value_kind(value) == ENCLAVE_VALUE_UNDEFINED) {
+        fputs("undefined", stdout);
+        return;
+    }
     enclave_buffer_t json;
-    if (enclave_value_to_json(enclave_outcome_value(result->outcome), &json, NULL) == ENCLAVE_OK) {
+    if (enclave_value_to_json(value, &json, NULL) == ENCLAVE_OK) {
         print_text(json.data, json.len, width);
     }
     enclave_buffer_free(&json);
@@ -230,7 +235,7 @@ static void print_counts(const enclave_pool_stats_t *stats) {
     for (size_t i = 0; i < stats->recycles_len; i++) {
         print_count(&separator, stats->recycles[i].count, enclave_recycle_reason_name(stats->recycles[i].reason));
     }
-    printf("\n  %-10s  %llu tool calls, %llu console lines\n", "messages", (unsigned long long)stats->tool_calls,
+    printf("\n  %-10s  tool calls: %llu, console lines: %llu\n", "messages", (unsigned long long)stats->tool_calls,
            (unsigned long long)stats->console_lines);
 }
 

@@ -2,6 +2,7 @@
 
 #include "tools.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -294,7 +295,7 @@ static void save_report(void *user_data, enclave_tool_call_t *call) {
 static bool load_datasets(tools_t *tools, const char *directory, char *message, size_t size) {
     list_t paths = {0};
     if (!list_add_files(&paths, directory, ".csv")) {
-        snprintf(message, size, "%s: cannot read the data directory", directory);
+        snprintf(message, size, "data directory %s: %s", directory, strerror(errno));
         return false;
     }
     tools->datasets = allocate(paths.count, sizeof *tools->datasets);

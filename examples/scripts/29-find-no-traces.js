@@ -11,7 +11,7 @@ const intact = {
   "Math.random is random": Math.random() !== Math.random(),
   "Date.now has the time": Date.now() > 1.6e12,
   "Set exists": typeof Set === "function",
-  "RegExp remembers nothing": RegExp.$1 === "" && RegExp.lastMatch === "",
+  "RegExp remembers nothing": !RegExp.$1 && !RegExp.lastMatch,
   "tools answer": (await tools.list_datasets()).length > 0,
 };
 return Object.keys(intact).filter((name) => !intact[name]);

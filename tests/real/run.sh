@@ -42,11 +42,9 @@ ln -s "$lib/libenclave.so" "$build/${soname:-libenclave.so}"
 "$node" sources.js "$build"
 
 for preset in strict secure standard permissive; do
-    # Names of libraries hold no white space.
-    files=$("$node" -p 'const [preset, folder] = process.argv.slice(1);
-        Object.entries(require("./libraries.js")).filter(([, { presets, refused = [] }]) => [...presets, ...refused].includes(preset))
-            .map(([name]) => `${folder}/${name}.js`).join(" ")' "$preset" "$build")
-    [ -n "$files" ] || continue
+    [ -e "$build/$preset.files" ] || continue
+    # One word a line: the build directory and the names hold no white space.
+    files=$(cat "$build/$preset.files")
     # shellcheck disable=SC2086
     TZ=UTC "$node" run_node.js "$preset" $files >>"$build/node.jsonl"
     # shellcheck disable=SC2086

@@ -1,4 +1,5 @@
-// Writes the scripts that Node and the pool both run: `node sources.js DIR` makes DIR/<name>.js for every library.
+// Writes the scripts that Node and the pool both run: `node sources.js DIR` makes DIR/<name>.js for every library, and
+// DIR/<preset>.files with the scripts to run under each preset.
 "use strict";
 
 const { buildSync } = require("esbuild");
@@ -43,5 +44,9 @@ function source(name, library) {
 const out = process.argv[2];
 fs.mkdirSync(out, { recursive: true });
 for (const [name, library] of Object.entries(libraries)) {
-  fs.writeFileSync(path.join(out, `${name}.js`), source(name, library));
+  const file = path.join(out, `${name}.js`);
+  fs.writeFileSync(file, source(name, library));
+  for (const preset of [...library.presets, ...(library.refused ?? [])]) {
+    fs.appendFileSync(path.join(out, `${preset}.files`), `${file}\n`);
+  }
 }

@@ -171,19 +171,10 @@ impl Reader<'_> {
         if unsafe { IsCallable(object.get()) } {
             return Ok(None);
         }
-        if outer.is_some_and(|outer| outer.contains(object.get())) {
-            return Err(Failure::not_transferable("is a cycle: an object that holds itself"));
-        }
-        let depth = outer.map_or(1, |outer| outer.depth + 1);
-        if depth > self.budget.max_depth {
-            return Err(Failure::not_transferable(format!("is nested deeper than max_value_depth, {}", self.budget.max_depth)));
-        }
-        let here = Parents { object, outer, depth };
         let mut class = ESClass::Other;
         // SAFETY: `object` is rooted; `class` is a valid place.
         check(unsafe { GetBuiltinClass(cx, object, &mut class) })?;
-        let value = match class {
-            ESClass::Array => self.array(cx, &here)?,
+        match class {
             ESClass::Number | ESClass::String | ESClass::Boolean | ESClass::BigInt => {
                 rooted!(&in(cx) let mut inner = UndefinedValue());
                 // SAFETY: `object` is rooted and its class is that of a boxed primitive.
@@ -194,17 +185,28 @@ impl Reader<'_> {
                 let mut time = f64::NAN;
                 // SAFETY: `object` is rooted and a Date.
                 check(unsafe { DateGetMsecSinceEpoch(cx, object, &mut time) })?;
-                Value::Date(time)
+                return Ok(Some(Value::Date(time)));
             }
+            ESClass::Error => return self.error(cx, object).map(Some),
+            ESClass::ArrayBuffer | ESClass::SharedArrayBuffer => return self.bytes(object).map(Some),
+            // SAFETY: `object` is rooted.
+            _ if unsafe { JS_IsArrayBufferViewObject(object.get()) } => return self.bytes(object).map(Some),
+            ESClass::Promise => return Err(Failure::not_transferable("is a promise: await it first")),
+            _ => {}
+        }
+        if outer.is_some_and(|outer| outer.contains(object.get())) {
+            return Err(Failure::not_transferable("is a cycle: an object that holds itself"));
+        }
+        let depth = outer.map_or(1, |outer| outer.depth + 1);
+        if depth > self.budget.max_depth {
+            let max = self.budget.max_depth;
+            return Err(Failure::not_transferable(format!("is nested deeper than max_value_depth, {max}")));
+        }
+        let here = Parents { object, outer, depth };
+        let value = match class {
+            ESClass::Array => self.array(cx, &here)?,
             ESClass::Map => self.map(cx, &here)?,
             ESClass::Set => self.set(cx, &here)?,
-            ESClass::Error => self.error(cx, object)?,
-            ESClass::ArrayBuffer | ESClass::SharedArrayBuffer => self.bytes(object)?,
-            // SAFETY: `object` is rooted.
-            _ if unsafe { JS_IsArrayBufferViewObject(object.get()) } => self.bytes(object)?,
-            ESClass::Promise => {
-                return Err(Failure::not_transferable("is a promise: await it first"));
-            }
             _ => self.plain(cx, &here)?,
         };
         Ok(Some(value))
@@ -212,8 +214,15 @@ impl Reader<'_> {
 
     fn array(&mut self, cx: &mut JSContext, here: &Parents) -> Result<Value, Failure> {
         let mut length = 0;
-        // SAFETY: `object` is rooted and an array.
-        check(unsafe { GetArrayLength(cx, here.object, &mut length) })?;
+        // SAFETY: `object` is rooted and an array, or a proxy of one, which may say a length that no array has: then
+        // the call fails without an exception.
+        if !unsafe { GetArrayLength(cx, here.object, &mut length) } {
+            // SAFETY: a plain call.
+            return Err(match self.state.killed() || unsafe { JS_IsExceptionPending(cx) } {
+                true => Failure::Thrown,
+                false => Failure::not_transferable("is a proxy of an array with an impossible length"),
+            });
+        }
         // Every element costs 8 bytes, so a sparse giant is refused here.
         if u64::from(length) * 8 > self.budget.bytes {
             return Err(Failure::TooLarge);

@@ -123,18 +123,19 @@ fn from_thrown_value(cx: &mut JSContext, exception: Handle<JSVal>) -> ScriptErro
         );
     }
     clear(cx);
-    let (name, message) = if value.is_object() {
+    let (name, message, code) = if value.is_object() {
         // A host of objects are thrown as if they were errors: { name, message, code }.
         rooted!(&in(cx) let object = value.to_object());
         (
             text_property(cx, object.handle(), c"name", MAX_NAME).unwrap_or_else(|| "object".into()),
             text_property(cx, object.handle(), c"message", MAX_TEXT).unwrap_or_default(),
+            text_property(cx, object.handle(), c"code", MAX_NAME),
         )
     } else {
-        (type_name(value).to_owned(), primitive_text(cx, exception).unwrap_or_default())
+        (type_name(value).to_owned(), primitive_text(cx, exception).unwrap_or_default(), None)
     };
     let filename = (!filename.is_empty()).then(|| String::from_utf8_lossy(&filename).into_owned());
-    ScriptError { name, message, filename, line, column, ..ScriptError::default() }
+    ScriptError { name, message, code, filename, line, column, ..ScriptError::default() }
 }
 
 unsafe extern "C" fn append_bytes(chars: *const std::ffi::c_char, length: usize, target: *mut std::ffi::c_void) {
@@ -212,7 +213,7 @@ fn cut(mut text: String, max: usize) -> String {
 }
 
 /// The text of a line, cut around the column.
-fn source_line(source: &str, line: u32, column: u32) -> Option<String> {
+pub(super) fn source_line(source: &str, line: u32, column: u32) -> Option<String> {
     let line = source.lines().nth(line.checked_sub(1)? as usize)?;
     let start = (column as usize).saturating_sub(MAX_LINE / 2);
     Some(line.chars().skip(if line.chars().nth(MAX_LINE).is_some() { start } else { 0 }).take(MAX_LINE).collect())

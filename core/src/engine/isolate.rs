@@ -22,7 +22,7 @@ use mozjs::realm::AutoRealm;
 use mozjs::rooted;
 use mozjs::rust::Runtime;
 use mozjs::rust::wrappers2::{
-    ClearKeptObjects, JS_AddInterruptCallback, JS_ClearPendingException, JS_SetGCParameter, JS_SetNativeStackQuota,
+    JS_AddInterruptCallback, JS_ClearPendingException, JS_SetGCParameter, JS_SetNativeStackQuota,
     SetJobQueue,
 };
 

@@ -30,8 +30,9 @@ const LIVE: f64 = 0.9;
 /// The smallest headroom, and its share of the limit.
 const MIN_HEADROOM: u64 = 8 * 1024 * 1024;
 const HEADROOM_SHARE: u64 = 4;
-/// Garbage collected at rest when a worker holds so much more than its base.
-const GARBAGE_AT_REST: u64 = 8 * 1024 * 1024;
+/// Garbage is collected at rest when a worker holds this share of its limit more than its base. A realm takes two MiB
+/// of address space, most of it never touched, so a smaller share would mean a collection every few executions.
+const GARBAGE_SHARE: u64 = 4;
 
 thread_local! {
     /// The ledger of this thread. No destructor and no lazy value, so that an allocator may look at it at any time.
@@ -203,7 +204,7 @@ impl Ledger {
     /// Whether a worker at rest has so much garbage that it should not wait for its turn.
     pub(super) fn wants_collection(&self) -> bool {
         let base = self.base.get().unwrap_or(0).max(0) as u64;
-        self.used() > base + GARBAGE_AT_REST.min(self.limit / 4)
+        self.used() > base + self.limit / GARBAGE_SHARE
     }
 
     /// Collects all garbage of a worker at rest.

@@ -3,7 +3,7 @@
 //! An `auto` source that parses as a script is one, unless it uses `await` at its top level: there `await (x)` is a
 //! call of a function named await, which nobody means. Whether an `await` stands at the top level is asked of the
 //! parser itself: if every `await` is inside an async function, then the source still parses as a script with an
-//! operand put behind each (`await x (f)`), and not otherwise.
+//! operand put behind each (`await x+ (f)`), and not otherwise.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ use mozjs::gc::MutableHandle;
 use mozjs::jsapi::{HandleValueArray, JSScript};
 use mozjs::jsval::{JSVal, UndefinedValue};
 use mozjs::rooted;
-use mozjs::rust::wrappers2::{Compile1, JS_ClearPendingException, JS_ExecuteScript};
+use mozjs::rust::wrappers2::{Compile1, JS_ExecuteScript};
 use mozjs::rust::{CompileOptionsWrapper, transform_str_to_source_text};
 
 use super::isolate::{State, Stop, check};
@@ -119,15 +119,31 @@ fn compile(
         return Err(Stop::Thrown);
     }
     match exception::take(cx, state) {
-        Error::Exception(error) if error.name == "SyntaxError" => Ok(Err(*error)),
+        Error::Exception(mut error) if error.name == "SyntaxError" => {
+            if wrapped {
+                move_into_source(&mut error, &request.source);
+            }
+            Ok(Err(*error))
+        }
         error => Err(Stop::Error(error)),
+    }
+}
+
+/// An error behind the end of the source, in what it was wrapped in, is an error at its end.
+fn move_into_source(error: &mut ScriptError, source: &str) {
+    let lines = source.lines().count().max(1) as u32;
+    if error.line > lines {
+        let last = source.lines().next_back().unwrap_or_default();
+        error.line = lines;
+        error.column = last.encode_utf16().count() as u32 + 1;
+        error.source_line = exception::source_line(source, error.line, error.column);
     }
 }
 
 /// Whether a source that has the word `await` uses it outside of its async functions.
 fn awaits_at_top_level(cx: &mut JSContext, state: &State, request: &Request) -> Result<bool, Stop> {
     rooted!(&in(cx) let mut script = std::ptr::null_mut::<JSScript>());
-    let probe = replace_word(&request.source, "await", "await x ");
+    let probe = probe(&request.source);
     Ok(compile(cx, state, request, &probe, script.handle_mut())?.is_err())
 }
 
@@ -146,19 +162,25 @@ fn words<'a>(source: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a
     })
 }
 
-fn contains_word(source: &str, word: &str) -> bool {
-    words(source, word).next().is_some()
+/// The source with an operand behind every `await` but that of `for await`.
+fn probe(source: &str) -> String {
+    let mut probe = String::with_capacity(source.len() + 64);
+    let mut from = 0;
+    for at in words(source, "await") {
+        let before = source[..at].trim_end();
+        if before.ends_with("for") && !before[..before.len() - 3].bytes().next_back().is_some_and(is_word_byte) {
+            continue;
+        }
+        let end = at + "await".len();
+        let _ = write!(probe, "{} x+ ", &source[from..end]);
+        from = end;
+    }
+    probe.push_str(&source[from..]);
+    probe
 }
 
-fn replace_word(source: &str, word: &str, with: &str) -> String {
-    let mut replaced = String::with_capacity(source.len() + 64);
-    let mut from = 0;
-    for at in words(source, word) {
-        let _ = write!(replaced, "{}{with}", &source[from..at]);
-        from = at + word.len();
-    }
-    replaced.push_str(&source[from..]);
-    replaced
+fn contains_word(source: &str, word: &str) -> bool {
+    words(source, word).next().is_some()
 }
 
 #[cfg(test)]
@@ -171,6 +193,11 @@ mod tests {
         assert!(!contains_word("x = awaiting + $await + await_", "await"));
         assert!(!contains_word("queue.await(x)", "await"));
         assert!(contains_word("[...await x]", "await"));
-        assert_eq!(replace_word("await(a); xawait; await b", "await", "await x "), "await x (a); xawait; await x  b");
+    }
+
+    #[test]
+    fn the_probe_puts_an_operand_behind_every_await() {
+        assert_eq!(probe("await(a); xawait; await b"), "await x+ (a); xawait; await x+  b");
+        assert_eq!(probe("for await (a of b); xfor; await c"), "for await (a of b); xfor; await x+  c");
     }
 }

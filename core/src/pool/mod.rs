@@ -83,6 +83,7 @@ pub struct PoolBuilder {
     /// The first name that is none.
     invalid: Option<Error>,
     patience: Patience,
+    soft_memory_limit: bool,
 }
 
 impl PoolBuilder {
@@ -93,6 +94,7 @@ impl PoolBuilder {
             tools: Tools::default(),
             invalid: None,
             patience: Patience::default(),
+            soft_memory_limit: false,
         }
     }
 
@@ -134,6 +136,15 @@ impl PoolBuilder {
         self
     }
 
+    /// Accepts that [`memory_limit_per_worker`](PoolConfig::memory_limit_per_worker) is not enforced exactly, in a program
+    /// that was linked without the flags of this crate's `build.rs` (`DEP_ENCLAVE_CORE_LINK_ARGS`) or without
+    /// [`HostAllocator`](crate::HostAllocator) as its global allocator. Without this, [`PoolBuilder::build`] refuses
+    /// there. `libenclave` and the bindings have both.
+    pub fn accept_soft_memory_limit(mut self) -> Self {
+        self.soft_memory_limit = true;
+        self
+    }
+
     /// Makes the pool. With [`warm_on_init`](PoolConfig::warm_on_init) it returns when `min_workers` have started.
     ///
     /// # Errors
@@ -143,6 +154,15 @@ impl PoolBuilder {
     /// [`Error::Forked`].
     #[cfg(not(loom))]
     pub fn build(self) -> Result<Pool, Error> {
+        if !self.soft_memory_limit && !crate::engine::memory_is_exact() {
+            return Err(Error::Unsupported {
+                feature: "memory_limit_per_worker".into(),
+                reason: "this program was linked without the allocation wrappers of enclave-core or has another global \
+                         allocator than HostAllocator; link it with DEP_ENCLAVE_CORE_LINK_ARGS, or call \
+                         accept_soft_memory_limit"
+                    .into(),
+            });
+        }
         let launcher = crate::worker::thread::ThreadLauncher::new(&self.config);
         self.build_with(launcher, crate::worker::thread::STACK_SIZE)
     }

@@ -1,0 +1,208 @@
+# Everything goes through here: people, CI and packagers. `make` lists what there is.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+# Cargo and the tests use all processors by themselves; the output stays in order.
+.NOTPARALLEL:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+CARGO ?= cargo
+CC := $(if $(filter default,$(origin CC)),cc,$(CC))
+CFLAGS ?= -O2 -g
+WARNINGS := -Wall -Wextra -Wpedantic -Werror
+
+# Where `make install` puts things; DESTDIR, if given, stands before all of them.
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+DOCDIR ?= $(PREFIX)/share/doc/enclave
+
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+# While the first part of the version is 0, the second one counts the changes that break callers (capi/build.rs).
+SOVERSION := $(word 1,$(subst ., ,$(VERSION))).$(word 2,$(subst ., ,$(VERSION)))
+
+# It must reproduce include/enclave.h exactly.
+CBINDGEN_VERSION := 0.29.4
+CBINDGEN := target/tools/cbindgen-$(CBINDGEN_VERSION)/bin/cbindgen
+
+LIBRARY := target/release/libenclave.so
+# An installation of our own, which everything in C is compiled against.
+STAGE := $(CURDIR)/target/stage
+STAGED := PKG_CONFIG_PATH=$(STAGE)/lib/pkgconfig pkg-config
+LINK_STAGED = $$($(STAGED) --cflags --libs enclave) -Wl,-rpath,$(STAGE)/lib -pthread -lm
+
+C_TESTS = $(filter-out target/tests/c/conformance,$(patsubst tests/c/%.c,target/tests/c/%,$(wildcard tests/c/*.c)))
+EXAMPLES := target/examples
+
+# The model checker and the debug engine have flags of their own, and so directories of their own.
+LOOM := RUSTFLAGS="--cfg loom" $(CARGO)
+LOOM_FLAGS := --release --locked -p enclave-core --lib --target-dir target/loom
+DEBUG_ENGINE := $(CARGO) --config 'env.MOZJS_ARCHIVE = { value = ".mozjs/libmozjs-debug.tar.gz", relative = true, force = true }'
+
+step = @printf '\n== %s\n' $(1)
+
+.PHONY: help
+help: ## List the targets
+	@echo "enclave $(VERSION)"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 22
+	@echo
+	@echo "  PREFIX, LIBDIR, INCLUDEDIR, DOCDIR and DESTDIR say where to install (PREFIX=$(PREFIX)); MOZJS_ARCHIVE"
+	@echo "  names an archive of SpiderMonkey, else one is taken from the cache, downloaded or compiled."
+
+# --- Build
+
+.PHONY: setup
+setup: ## Install what a build needs and get SpiderMonkey (seconds; a quarter of an hour if it is compiled)
+	@scripts/setup build
+	@scripts/provision-mozjs
+
+.PHONY: build
+build: setup ## Build the library (a minute or two the first time)
+	$(call step,"Build the library (a minute or two the first time)")
+	$(CARGO) build --release --locked -p enclave-capi
+
+$(LIBRARY):
+	@$(MAKE) build
+
+.PHONY: install
+install: | $(LIBRARY) ## Install the library that was built: PREFIX=/usr/local DESTDIR=
+	install -d "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(LIBDIR)/cmake/Enclave" "$(DESTDIR)$(INCLUDEDIR)" \
+		"$(DESTDIR)$(DOCDIR)"
+	install -m 755 $(LIBRARY) "$(DESTDIR)$(LIBDIR)/libenclave.so.$(VERSION)"
+	strip --strip-unneeded "$(DESTDIR)$(LIBDIR)/libenclave.so.$(VERSION)"
+	ln -sf libenclave.so.$(VERSION) "$(DESTDIR)$(LIBDIR)/libenclave.so.$(SOVERSION)"
+	ln -sf libenclave.so.$(SOVERSION) "$(DESTDIR)$(LIBDIR)/libenclave.so"
+	install -m 644 include/enclave.h "$(DESTDIR)$(INCLUDEDIR)"
+	install -m 644 LICENSE-APACHE LICENSE-MIT NOTICE "$(DESTDIR)$(DOCDIR)"
+	@$(call fill,capi/enclave.pc.in,$(LIBDIR)/pkgconfig/enclave.pc)
+	@$(call fill,capi/EnclaveConfig.cmake.in,$(LIBDIR)/cmake/Enclave/EnclaveConfig.cmake)
+	@$(call fill,capi/EnclaveConfigVersion.cmake.in,$(LIBDIR)/cmake/Enclave/EnclaveConfigVersion.cmake)
+
+# Paths in enclave.pc are relative to its prefix where they can be, so that pkg-config can relocate them.
+fill = sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@SOVERSION@|$(SOVERSION)|' \
+	-e 's|@LIBDIR@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(LIBDIR))|' \
+	-e 's|@INCLUDEDIR@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(INCLUDEDIR))|' \
+	-e "s|@LIBDIR_TO_INCLUDEDIR@|$$(realpath -m --relative-to="$(LIBDIR)" "$(INCLUDEDIR)")|" \
+	$(1) >"$(DESTDIR)$(2)" && chmod 644 "$(DESTDIR)$(2)"
+
+.PHONY: stage
+stage: build
+	$(call step,"Install it below target/stage")
+	@rm -rf $(STAGE)
+	@$(MAKE) install PREFIX=$(STAGE) LIBDIR=$(STAGE)/lib INCLUDEDIR=$(STAGE)/include DOCDIR=$(STAGE)/share/doc/enclave DESTDIR=
+
+# --- Run
+
+.PHONY: examples
+examples: stage
+	$(call step,"Compile the examples against the installed library")
+	@mkdir -p $(EXAMPLES)
+	$(CC) -std=c99 $(CFLAGS) $(WARNINGS) examples/c/*.c $(LINK_STAGED) -o $(EXAMPLES)/run_scripts
+	$(CC) -std=c99 $(CFLAGS) $(WARNINGS) examples/c/hello/hello.c $(LINK_STAGED) -o $(EXAMPLES)/hello
+
+.PHONY: run
+run: examples ## Build, install into target/stage, and run the scripts of examples/scripts (SCRIPTS=DIR for others)
+	$(call step,"Run the scripts (about half a minute)")
+	$(EXAMPLES)/run_scripts $(or $(SCRIPTS),examples/scripts)
+
+.PHONY: bench
+bench: setup ## Measure executions per second and latencies
+	$(CARGO) bench --locked -p enclave-core --benches
+
+# --- Test
+
+.PHONY: test
+test: setup-test lint test-rust test-loom test-c test-conformance test-abi test-examples test-valgrind test-real ## Run all checks and tests (about ten minutes the first time)
+	@printf '\nAll checks and tests have passed.\n'
+
+.PHONY: setup-test
+setup-test: setup
+	@scripts/setup test
+
+.PHONY: test-rust
+test-rust: setup ## Run the Rust tests
+	$(call step,"Rust tests (a few minutes the first time)")
+	$(CARGO) test --release --locked --workspace
+
+.PHONY: test-loom
+test-loom: setup ## Check the concurrency of the pool in every order (loom)
+	$(call step,"Models of the pool (a minute or two)")
+	$(LOOM) test $(LOOM_FLAGS) loom
+
+.PHONY: test-c
+test-c: stage ## Run the C tests; FILTER=name runs those whose name holds it
+	$(call step,"C tests (a minute)")
+	@$(MAKE) $(C_TESTS)
+	scripts/run-c-tests "$(FILTER)" $(C_TESTS)
+
+.PHONY: test-conformance
+test-conformance: stage ## Run the table of tests/conformance through the C ABI
+	$(call step,"Conformance (a minute)")
+	@$(MAKE) target/tests/c/conformance
+	target/tests/c/conformance $(FILTER)
+
+target/tests/c/%: tests/c/%.c tests/c/test.h include/enclave.h $(LIBRARY)
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 $(CFLAGS) $(WARNINGS) $< $(LINK_STAGED) -o $@
+
+.PHONY: test-abi
+test-abi: stage setup-test ## Check the symbols, the header and the installation
+	$(call step,"ABI tests (a minute)")
+	tests/abi/run $(STAGE)
+
+.PHONY: test-examples
+test-examples: run ## Run the examples
+	[[ $$($(EXAMPLES)/hello '[1, 2, 3].map(n => n * n)') == '[1,4,9]' ]]
+
+.PHONY: test-valgrind
+test-valgrind: examples setup-test ## Run an example under valgrind
+	$(call step,"Memory errors (a minute)")
+	tests/abi/valgrind $(EXAMPLES)/hello
+
+.PHONY: test-real
+test-real: stage setup-test ## Run libraries from npm in the pool and in Node, and compare
+	$(call step,"Libraries from npm (a minute)")
+	ENCLAVE_INCLUDE=$(STAGE)/include ENCLAVE_LIB=$(STAGE)/lib CC="$(CC)" tests/real/run.sh
+
+.PHONY: test-debug-engine
+test-debug-engine: ## Run the Rust tests with SpiderMonkey's assertions (slow; not part of `test`)
+	@scripts/provision-mozjs --debug
+	$(call step,"Rust tests with the debug engine (several minutes)")
+	$(DEBUG_ENGINE) test --locked -p enclave-core --profile debugengine --features debug-engine --target-dir target/debug-engine
+
+# --- Check and format
+
+.PHONY: lint
+lint: setup-test lint-header ## Check formatting, clippy, header and documentation (warnings are errors)
+	$(call step,"Lint (a minute or two the first time)")
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
+	$(LOOM) clippy $(LOOM_FLAGS) --tests -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --workspace --no-deps
+
+.PHONY: fmt
+fmt: ## Format the Rust code
+	$(CARGO) fmt --all
+
+.PHONY: doc
+doc: setup ## Build the documentation of the Rust crates
+	$(CARGO) doc --release --locked --workspace --no-deps
+
+$(CBINDGEN):
+	@echo "Installing cbindgen $(CBINDGEN_VERSION) below target/tools (half a minute)"
+	@$(CARGO) install --quiet --locked --root target/tools/cbindgen-$(CBINDGEN_VERSION) cbindgen --version =$(CBINDGEN_VERSION)
+
+.PHONY: header
+header: $(CBINDGEN) ## Write include/enclave.h from capi/src
+	$(CBINDGEN) --quiet --config capi/cbindgen.toml --output include/enclave.h capi
+
+.PHONY: lint-header
+lint-header: $(CBINDGEN)
+	$(CBINDGEN) --quiet --config capi/cbindgen.toml --output target/enclave.h capi
+	@diff -u include/enclave.h target/enclave.h || { echo 'include/enclave.h is not what capi/src says: `make header`'; exit 1; }
+
+.PHONY: clean
+clean: ## Remove what was built (SpiderMonkey stays in ~/.cache/enclave)
+	rm -rf target tests/real/node_modules
