@@ -1,7 +1,7 @@
 //! Tells the linker to lead the engine's allocations through `engine::allocator`.
 
 /// The functions that are wrapped; each has its `__wrap_` twin there.
-const WRAPPED: [&str; 12] = [
+const WRAPPED: [&str; 13] = [
     "malloc",
     "calloc",
     "realloc",
@@ -14,6 +14,8 @@ const WRAPPED: [&str; 12] = [
     "moz_arena_malloc",
     "moz_arena_calloc",
     "moz_arena_realloc",
+    // js::AutoEnterOOMUnsafeRegion::crash_impl(const char*): see `engine::crash`.
+    "_ZN2js24AutoEnterOOMUnsafeRegion10crash_implEPKc",
 ];
 
 fn main() {

@@ -28,12 +28,12 @@ mod sync;
 mod value;
 mod worker;
 
-#[cfg(not(loom))]
-pub use engine::HostAllocator;
 pub use config::{
     ExecutionLimits, Isolation, MAX_DURATION, MAX_MEMORY_LIMIT, MAX_MESSAGE_SIZE, MAX_QUEUE_SIZE, MAX_VALUE_DEPTH,
     MAX_WORKERS, MIN_MEMORY_LIMIT, PoolConfig, Preset,
 };
+#[cfg(not(loom))]
+pub use engine::HostAllocator;
 pub use error::{Error, LimitUnit, ScriptError, Status};
 pub use execution::{
     ConsoleHandler, ConsoleLevel, ConsoleLine, ExecutionOptions, ExecutionStats, Outcome, SourceKind, ToolCall,

@@ -12,6 +12,11 @@ const read = (file) => fs.readFileSync(file, "utf8").split("\n").filter(Boolean)
 /** The place of the first difference between two values of JSON, the order of keys included; undefined if they are equal. */
 function difference(expected, actual, place = "result") {
   if (Object.is(expected, actual)) return undefined;
+  if (typeof expected === "string" && typeof actual === "string") {
+    let at = 0;
+    while (expected[at] === actual[at]) at++;
+    return `${place} is ${brief(actual.slice(at))} instead of ${brief(expected.slice(at))} from letter ${at} on`;
+  }
   const containers = [expected, actual].every((value) => typeof value === "object" && value !== null);
   if (!containers || Array.isArray(expected) !== Array.isArray(actual)) {
     return `${place} is ${brief(actual)} instead of ${brief(expected)}`;
@@ -31,7 +36,7 @@ function brief(value) {
   return text.length > 200 ? `${text.slice(0, 200)}… (${text.length})` : text;
 }
 
-const ending = ({ status, error }) => (error ? `${status}: ${error.name}: ${error.message}` : status);
+const ending = ({ status, error }) => (error ? `${status}: ${error.message}` : status);
 
 /** What is wrong with the runs of one script; undefined if nothing is. */
 function fault(node, runs, refused) {

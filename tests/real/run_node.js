@@ -53,7 +53,7 @@ async function run(preset, file) {
     const value = await vm.runInContext(source, makeContext(preset === "permissive"), { filename: file });
     outcome = `"status":"OK","value":${toJson(value)}`;
   } catch (error) {
-    outcome = `"status":"EXCEPTION","error":${object([["name", error.name], ["message", error.message]])}`;
+    outcome = `"status":"EXCEPTION","error":${object([["name", error.name], ["message", String(error)]])}`;
   }
   const time = Math.round((performance.now() - start) * 1e6);
   console.log(`{"file":${JSON.stringify(file)},"preset":"${preset}","run_time_ns":${time},${outcome}}`);

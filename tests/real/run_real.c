@@ -118,6 +118,8 @@ static void run(const enclave_pool_t *pool, const char *preset, const char *path
     }
     fwrite(json.data, 1, json.len, stdout);
     putchar('\n');
+    /* What is done is told even if the next script should end the process. */
+    fflush(stdout);
 
     enclave_buffer_free(&json);
     enclave_value_free(line);

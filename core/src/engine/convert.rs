@@ -8,8 +8,8 @@ use mozjs::context::JSContext;
 use mozjs::gc::{Handle, MutableHandle};
 use mozjs::jsapi::{
     BigIntToString, ClippedTime, ESClass, ExceptionStackOrNull, GetArrayBufferViewLengthAndData,
-    GetFunctionNativeReserved, IsArrayBufferObjectMaybeShared, IsCallable, JS_IsArrayBufferViewObject, JSITER_OWNONLY, JSObject,
-    JSPROP_ENUMERATE, JSString, Latin1Char, NewFunctionWithReserved, SetFunctionNativeReserved, StackFormat,
+    GetFunctionNativeReserved, IsArrayBufferObjectMaybeShared, IsCallable, JS_IsArrayBufferViewObject, JSITER_OWNONLY,
+    JSObject, JSPROP_ENUMERATE, JSString, Latin1Char, NewFunctionWithReserved, SetFunctionNativeReserved, StackFormat,
 };
 use mozjs::jsval::{
     BigIntValue, BooleanValue, DoubleValue, Int32Value, JSVal, NullValue, ObjectValue, StringValue, UndefinedValue,
@@ -48,7 +48,10 @@ pub(super) enum Failure {
     Thrown,
     TooLarge,
     /// The path is built on the way up, innermost segment last.
-    NotTransferable { path: Vec<String>, reason: String },
+    NotTransferable {
+        path: Vec<String>,
+        reason: String,
+    },
 }
 
 impl From<Thrown> for Failure {
@@ -117,7 +120,12 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     /// None for what is dropped: functions and symbols.
-    fn read(&mut self, cx: &mut JSContext, value: Handle<JSVal>, parents: Option<&Parents>) -> Result<Option<Value>, Failure> {
+    fn read(
+        &mut self,
+        cx: &mut JSContext,
+        value: Handle<JSVal>,
+        parents: Option<&Parents>,
+    ) -> Result<Option<Value>, Failure> {
         self.budget.spend(8)?;
         let plain = value.get();
         Ok(Some(if plain.is_undefined() {
@@ -153,17 +161,17 @@ impl Reader<'_> {
     }
 
     fn bigint(&mut self, cx: &mut JSContext, value: Handle<JSVal>) -> Result<BigInt, Failure> {
-        rooted!(&in(cx) let bigint = value.get().to_bigint());
-        // SAFETY: `bigint` is rooted; base 16 takes time linear in its size.
-        rooted!(&in(cx) let digits = unsafe { BigIntToString(cx.raw_cx(), bigint.handle().into(), 16) });
-        if digits.get().is_null() {
-            return Err(Failure::Thrown);
-        }
+        rooted!(&in(cx) let digits = digits(cx, value, 16)?);
         let digits = self.string(cx, digits.handle())?;
         BigInt::parse_bytes(digits.as_bytes(), 16).ok_or_else(|| Failure::not_transferable("is no readable bigint"))
     }
 
-    fn object(&mut self, cx: &mut JSContext, object: Handle<*mut JSObject>, outer: Option<&Parents>) -> Result<Option<Value>, Failure> {
+    fn object(
+        &mut self,
+        cx: &mut JSContext,
+        object: Handle<*mut JSObject>,
+        outer: Option<&Parents>,
+    ) -> Result<Option<Value>, Failure> {
         if self.state.killed() {
             return Err(Failure::Thrown);
         }
@@ -232,14 +240,15 @@ impl Reader<'_> {
         for index in 0..length {
             // SAFETY: `object` and `item` are rooted.
             check(unsafe { JS_GetElement(cx, here.object, index, item.handle_mut()) })?;
-            let value = self.read(cx, item.handle(), Some(here)).map_err(|failure| failure.at(|| format!("[{index}]")))?;
+            let value =
+                self.read(cx, item.handle(), Some(here)).map_err(|failure| failure.at(|| format!("[{index}]")))?;
             items.push(value.unwrap_or(Value::Undefined));
         }
         Ok(Value::Array(items))
     }
 
     fn map(&mut self, cx: &mut JSContext, here: &Parents) -> Result<Value, Failure> {
-        rooted!(&in(cx) let flat = self.flatten(cx, here.object, true)?);
+        rooted!(&in(cx) let flat = flatten(cx, here.object, true)?);
         let mut entries = Vec::new();
         rooted!(&in(cx) let mut item = UndefinedValue());
         for index in 0..self.collected(cx, flat.handle())? / 2 {
@@ -255,37 +264,18 @@ impl Reader<'_> {
     }
 
     fn set(&mut self, cx: &mut JSContext, here: &Parents) -> Result<Value, Failure> {
-        rooted!(&in(cx) let flat = self.flatten(cx, here.object, false)?);
+        rooted!(&in(cx) let flat = flatten(cx, here.object, false)?);
         let mut items = Vec::new();
         rooted!(&in(cx) let mut item = UndefinedValue());
         for index in 0..self.collected(cx, flat.handle())? {
             // SAFETY: `flat` is our own array and rooted, as is `item`.
             check(unsafe { JS_GetElement(cx, flat.handle(), index, item.handle_mut()) })?;
-            let value = self.read(cx, item.handle(), Some(here)).map_err(|failure| failure.at(|| format!(".value({index})")))?;
+            let value = self
+                .read(cx, item.handle(), Some(here))
+                .map_err(|failure| failure.at(|| format!(".value({index})")))?;
             items.push(value.unwrap_or_default());
         }
         Ok(Value::Set(items))
-    }
-
-    /// The keys and values of a map, or the values of a set, in an array, through the engine's own iteration, which
-    /// script cannot have replaced.
-    fn flatten(&mut self, cx: &mut JSContext, object: Handle<*mut JSObject>, is_map: bool) -> JsResult<*mut JSObject> {
-        // SAFETY: what is made is rooted before the next call; slot 0 holds the array that `collect` fills.
-        unsafe {
-            rooted!(&in(cx) let array = NewArrayObject1(cx, 0));
-            let collector = if is_map { collect_pair } else { collect_value };
-            rooted!(&in(cx) let function = NewFunctionWithReserved(cx.raw_cx(), Some(collector), 2, 0, c"".as_ptr()));
-            if array.get().is_null() || function.get().is_null() {
-                return Err(Thrown);
-            }
-            rooted!(&in(cx) let function = mozjs::jsapi::JS_GetFunctionObject(function.get()));
-            SetFunctionNativeReserved(function.get(), 0, &ObjectValue(array.get()));
-            rooted!(&in(cx) let callback = ObjectValue(function.get()));
-            rooted!(&in(cx) let this = UndefinedValue());
-            let for_each = if is_map { MapForEach } else { SetForEach };
-            check(for_each(cx, object, callback.handle(), this.handle()))?;
-            Ok(array.get())
-        }
     }
 
     fn collected(&mut self, cx: &mut JSContext, flat: Handle<*mut JSObject>) -> JsResult<u32> {
@@ -305,7 +295,12 @@ impl Reader<'_> {
     }
 
     /// A property that is a string or a number, as text; anything else is none.
-    fn text_property(&mut self, cx: &mut JSContext, object: Handle<*mut JSObject>, name: &std::ffi::CStr) -> Result<Option<String>, Failure> {
+    fn text_property(
+        &mut self,
+        cx: &mut JSContext,
+        object: Handle<*mut JSObject>,
+        name: &std::ffi::CStr,
+    ) -> Result<Option<String>, Failure> {
         rooted!(&in(cx) let mut value = UndefinedValue());
         // SAFETY: `object` and `value` are rooted.
         check(unsafe { JS_GetProperty(cx, object, name.as_ptr(), value.handle_mut()) })?;
@@ -320,24 +315,12 @@ impl Reader<'_> {
     }
 
     fn bytes(&mut self, object: Handle<*mut JSObject>) -> Result<Value, Failure> {
-        let (mut length, mut shared, mut data) = (0, false, std::ptr::null_mut());
-        // SAFETY: `object` is rooted and a buffer or a view of one. Its bytes are copied before anything can run that
-        // could move or free them.
-        unsafe {
-            if IsArrayBufferObjectMaybeShared(object.get()) {
-                mozjs::jsapi::GetArrayBufferMaybeSharedLengthAndData(object.get(), &mut length, &mut shared, &mut data);
-            } else {
-                GetArrayBufferViewLengthAndData(object.get(), &mut length, &mut shared, &mut data);
-            }
-            if length as u64 > self.budget.bytes {
-                return Err(Failure::TooLarge);
-            }
-            self.budget.spend(length)?;
-            if length == 0 || data.is_null() {
-                return Ok(Value::Bytes(Vec::new()));
-            }
-            Ok(Value::Bytes(std::slice::from_raw_parts(data, length).to_vec()))
+        let length = byte_length(object);
+        if length as u64 > self.budget.bytes {
+            return Err(Failure::TooLarge);
         }
+        self.budget.spend(length)?;
+        Ok(Value::Bytes(copy_bytes(object).unwrap_or_default()))
     }
 
     fn plain(&mut self, cx: &mut JSContext, here: &Parents) -> Result<Value, Failure> {
@@ -391,6 +374,150 @@ pub(super) fn stack_of(cx: &mut JSContext, error: Handle<*mut JSObject>) -> JsRe
         check(BuildStackString(cx, principals, stack.handle(), string.handle_mut(), 0, StackFormat::SpiderMonkey))?;
         let text = text::to_rust(cx, string.handle())?;
         Ok(Some(text.trim_end().to_owned()).filter(|text| !text.is_empty()))
+    }
+}
+
+/// The keys and values of a map, or the values of a set, in an array, through the engine's own iteration, which
+/// script cannot have replaced.
+pub(super) fn flatten(cx: &mut JSContext, object: Handle<*mut JSObject>, is_map: bool) -> JsResult<*mut JSObject> {
+    // SAFETY: what is made is rooted before the next call; slot 0 holds the array that `collect` fills.
+    unsafe {
+        rooted!(&in(cx) let array = NewArrayObject1(cx, 0));
+        let collector = if is_map { collect_pair } else { collect_value };
+        rooted!(&in(cx) let function = NewFunctionWithReserved(cx.raw_cx(), Some(collector), 2, 0, c"".as_ptr()));
+        if array.get().is_null() || function.get().is_null() {
+            return Err(Thrown);
+        }
+        rooted!(&in(cx) let function = mozjs::jsapi::JS_GetFunctionObject(function.get()));
+        SetFunctionNativeReserved(function.get(), 0, &ObjectValue(array.get()));
+        rooted!(&in(cx) let callback = ObjectValue(function.get()));
+        rooted!(&in(cx) let this = UndefinedValue());
+        let for_each = if is_map { MapForEach } else { SetForEach };
+        check(for_each(cx, object, callback.handle(), this.handle()))?;
+        Ok(array.get())
+    }
+}
+
+/// The digits of a bigint; with a base of 16 that takes time linear in its size.
+fn digits(cx: &mut JSContext, value: Handle<JSVal>, base: u8) -> JsResult<*mut JSString> {
+    rooted!(&in(cx) let bigint = value.get().to_bigint());
+    // SAFETY: `bigint` is rooted.
+    let digits = unsafe { BigIntToString(cx.raw_cx(), bigint.handle().into(), base) };
+    if digits.is_null() { Err(Thrown) } else { Ok(digits) }
+}
+
+/// A bigint for people: in decimal if that is no more than `max` digits and quickly done, else in hexadecimal.
+pub(super) fn bigint_text(cx: &mut JSContext, value: Handle<JSVal>, max: usize) -> JsResult<String> {
+    const QUICKLY: usize = 4096;
+    rooted!(&in(cx) let hexadecimal = digits(cx, value, 16)?);
+    if text::length(hexadecimal.handle()) > QUICKLY {
+        let text = text::prefix(cx, hexadecimal.handle(), max.saturating_add(1))?;
+        return Ok(match text.strip_prefix('-') {
+            Some(digits) => format!("-0x{digits}"),
+            None => format!("0x{text}"),
+        });
+    }
+    rooted!(&in(cx) let decimal = digits(cx, value, 10)?);
+    text::to_rust(cx, decimal.handle())
+}
+
+/// A string or integer key as text, no longer than `max` UTF-16 units.
+pub(super) fn key_text(cx: &mut JSContext, id: Handle<mozjs::jsapi::jsid>, max: usize) -> JsResult<String> {
+    if id.get().is_int() {
+        return Ok(id.get().to_int().to_string());
+    }
+    if !id.get().is_string() {
+        return Ok(String::new());
+    }
+    rooted!(&in(cx) let string = id.get().to_string());
+    text::prefix(cx, string.handle(), max)
+}
+
+/// Where the bytes of a buffer or view are; none of anything else.
+///
+/// The pointer is good until anything runs that could move or free them.
+fn raw_bytes(object: Handle<*mut JSObject>) -> Option<(*mut u8, usize)> {
+    let (mut length, mut shared, mut data) = (0, false, std::ptr::null_mut());
+    // SAFETY: `object` is rooted, and what it is asked for fits its class.
+    unsafe {
+        if IsArrayBufferObjectMaybeShared(object.get()) {
+            mozjs::jsapi::GetArrayBufferMaybeSharedLengthAndData(object.get(), &mut length, &mut shared, &mut data);
+        } else if JS_IsArrayBufferViewObject(object.get()) {
+            GetArrayBufferViewLengthAndData(object.get(), &mut length, &mut shared, &mut data);
+        } else {
+            return None;
+        }
+    }
+    Some((data, if data.is_null() { 0 } else { length }))
+}
+
+/// The number of bytes of a buffer or view; 0 of anything else.
+pub(super) fn byte_length(object: Handle<*mut JSObject>) -> usize {
+    raw_bytes(object).map_or(0, |(_, length)| length)
+}
+
+/// Copies the bytes of a buffer or view out; none of anything else.
+pub(super) fn copy_bytes(object: Handle<*mut JSObject>) -> Option<Vec<u8>> {
+    let (data, length) = raw_bytes(object)?;
+    // SAFETY: nothing has run since the pointer was taken.
+    Some(if length == 0 { Vec::new() } else { unsafe { std::slice::from_raw_parts(data, length) }.to_vec() })
+}
+
+/// What a person is told of a buffer or view.
+pub(super) struct BytesOverview {
+    pub length: usize,
+    /// Elements of a typed array.
+    pub elements: u32,
+    /// The first bytes.
+    pub first: Vec<u8>,
+}
+
+pub(super) fn bytes_of(object: Handle<*mut JSObject>) -> BytesOverview {
+    let (data, length) = raw_bytes(object).unwrap_or((std::ptr::null_mut(), 0));
+    // SAFETY: nothing has run since the pointer was taken.
+    let first =
+        if length == 0 { Vec::new() } else { unsafe { std::slice::from_raw_parts(data, length.min(50)) }.to_vec() };
+    // SAFETY: `object` is rooted and a typed array.
+    let elements = match unsafe { mozjs::jsapi::JS_IsTypedArrayObject(object.get()) } {
+        // SAFETY: as above.
+        true => unsafe { mozjs::jsapi::JS_GetTypedArrayLength(object.get()) },
+        false => 0,
+    };
+    let length = if elements > 0 { elements } else { length };
+    BytesOverview { length, elements: elements.min(u32::MAX as usize) as u32, first }
+}
+
+/// Writes the first bytes of `bytes` over those of a `Uint8Array`, as many as `fit` says for the room that it has. None
+/// of anything else.
+pub(super) fn write_uint8_array(
+    object: Handle<*mut JSObject>,
+    bytes: &[u8],
+    fit: impl FnOnce(usize) -> usize,
+) -> Option<usize> {
+    // SAFETY: `object` is rooted; it is asked for its type only if it is a typed array.
+    let is_uint8_array = !object.get().is_null()
+        && unsafe { mozjs::jsapi::JS_IsTypedArrayObject(object.get()) }
+        && unsafe { mozjs::jsapi::JS_GetArrayBufferViewType(object.get()) } == mozjs::jsapi::Type::Uint8;
+    if !is_uint8_array {
+        return None;
+    }
+    let (data, length) = raw_bytes(object)?;
+    let written = fit(length).min(length).min(bytes.len());
+    if written > 0 {
+        // SAFETY: nothing has run since the pointer was taken; both are at least that long, and do not overlap.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), data, written) };
+    }
+    Some(written)
+}
+
+/// Gives a prototype its `Symbol.toStringTag`.
+pub(super) fn define_tag(cx: &mut JSContext, object: Handle<*mut JSObject>, tag: Handle<JSVal>) -> JsResult<()> {
+    use mozjs::jsapi::SymbolCode;
+    // SAFETY: the symbol is one of the engine's own, which live as long as it; all is rooted.
+    unsafe {
+        let symbol = mozjs::jsapi::GetWellKnownSymbol(cx.raw_cx(), SymbolCode::toStringTag);
+        rooted!(&in(cx) let id = mozjs::jsid::SymbolId(symbol));
+        check(JS_DefinePropertyById2(cx, object, id.handle(), tag, mozjs::jsapi::JSPROP_READONLY as u32))
     }
 }
 
@@ -450,7 +577,9 @@ pub(super) fn from_value(cx: &mut JSContext, value: &Value, mut out: MutableHand
         Value::Map(entries) => return map_from(cx, entries, out),
         Value::Set(items) => return set_from(cx, items, out),
         Value::Object(entries) => return object_from(cx, entries, out),
-        Value::Error(error) => return super::exception::make(cx, &error.name, &error.message, error.code.as_deref(), out),
+        Value::Error(error) => {
+            return super::exception::make(cx, &error.name, &error.message, error.code.as_deref(), out);
+        }
     });
     Ok(())
 }
@@ -495,7 +624,7 @@ fn bigint_from(cx: &mut JSContext, value: &BigInt) -> JsResult<JSVal> {
     Ok(BigIntValue(unsafe { &*bigint }))
 }
 
-fn bytes_from(cx: &mut JSContext, bytes: &[u8]) -> JsResult<JSVal> {
+pub(super) fn bytes_from(cx: &mut JSContext, bytes: &[u8]) -> JsResult<JSVal> {
     // SAFETY: the array is rooted; its data is written before anything can run that could move it.
     unsafe {
         rooted!(&in(cx) let array = JS_NewUint8Array(cx, bytes.len()));
@@ -572,7 +701,12 @@ fn object_from(cx: &mut JSContext, entries: &[(String, Value)], mut out: Mutable
 }
 
 /// Defines an own property, also one called `__proto__`.
-pub(super) fn define(cx: &mut JSContext, object: Handle<*mut JSObject>, key: &str, value: Handle<JSVal>) -> JsResult<()> {
+pub(super) fn define(
+    cx: &mut JSContext,
+    object: Handle<*mut JSObject>,
+    key: &str,
+    value: Handle<JSVal>,
+) -> JsResult<()> {
     define_with(cx, object, key, value, JSPROP_ENUMERATE as u32)
 }
 

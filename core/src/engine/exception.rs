@@ -51,7 +51,9 @@ pub(super) fn take(cx: &mut JSContext, state: &State) -> Error {
     };
     let current = state.current.borrow();
     let request = &current.request;
-    if error.line > 0 && error.filename.as_deref().is_none_or(|name| name == &*request.filename || name == SANITIZED_NAME) {
+    if error.line > 0
+        && error.filename.as_deref().is_none_or(|name| name == &*request.filename || name == SANITIZED_NAME)
+    {
         error.source_line = source_line(&request.source, error.line, error.column);
         error.filename = Some(request.filename.to_string());
     }
@@ -141,7 +143,10 @@ fn from_thrown_value(cx: &mut JSContext, exception: Handle<JSVal>) -> ScriptErro
 unsafe extern "C" fn append_bytes(chars: *const std::ffi::c_char, length: usize, target: *mut std::ffi::c_void) {
     if !chars.is_null() {
         // SAFETY: the engine gives `length` readable bytes; the target is the vector handed over with this function.
-        unsafe { (*target.cast::<Vec<u8>>()).extend_from_slice(std::slice::from_raw_parts(chars.cast(), length.min(MAX_TEXT))) }
+        unsafe {
+            (*target.cast::<Vec<u8>>())
+                .extend_from_slice(std::slice::from_raw_parts(chars.cast(), length.min(MAX_TEXT)))
+        }
     }
 }
 

@@ -8,8 +8,8 @@ use std::time::Instant;
 use mozjs::context::{JSContext, RawJSContext};
 use mozjs::gc::{Handle, RootedTraceableBox};
 use mozjs::jsapi::{
-    CallArgs, GetFunctionNativeReserved, HandleValueArray, Heap, IsCallable, JS_GetFunctionObject, JSFunction, JSNative,
-    JSObject, NewFunctionWithReserved, SetFunctionNativeReserved,
+    CallArgs, GetFunctionNativeReserved, HandleValueArray, Heap, IsCallable, JS_GetFunctionObject, JSFunction,
+    JSNative, JSObject, NewFunctionWithReserved, SetFunctionNativeReserved,
 };
 use mozjs::jsval::{Int32Value, JSVal, ObjectValue, StringValue, UndefinedValue};
 use mozjs::rooted;
@@ -75,7 +75,12 @@ pub(super) fn define_function(
 }
 
 /// A function with a value in its reserved slot 0.
-pub(super) fn function_with(cx: &mut JSContext, native: JSNative, name: &CStr, slot: Handle<JSVal>) -> JsResult<*mut JSObject> {
+pub(super) fn function_with(
+    cx: &mut JSContext,
+    native: JSNative,
+    name: &CStr,
+    slot: Handle<JSVal>,
+) -> JsResult<*mut JSObject> {
     // SAFETY: the slot is rooted; the function is used before the next call that could collect it.
     unsafe {
         let function: *mut JSFunction = NewFunctionWithReserved(cx.raw_cx(), native, 1, 0, name.as_ptr());
@@ -139,11 +144,16 @@ unsafe extern "C" fn call_tool(cx: *mut RawJSContext, argc: u32, vp: *mut JSVal)
         native(cx, argc, vp, |cx, state, args| {
             let name = argument(args, 0);
             if !name.get().is_string() {
-                return Err(exception::throw(cx, "TypeError", "callTool: the first argument must be the tool's name, a string"));
+                return Err(exception::throw(
+                    cx,
+                    "TypeError",
+                    "callTool: the first argument must be the tool's name, a string",
+                ));
             }
             rooted!(&in(cx) let name = name.get().to_string());
             // Longer than any name may be, so that the text need not be copied.
-            let name = if text::length(name.handle()) > 1024 { "…".into() } else { text::to_rust(cx, name.handle())? };
+            let name =
+                if text::length(name.handle()) > 1024 { "…".into() } else { text::to_rust(cx, name.handle())? };
             start_tool_call(cx, state, name, argument(args, 1), args)
         })
     }
@@ -161,10 +171,18 @@ unsafe extern "C" fn call_named_tool(cx: *mut RawJSContext, argc: u32, vp: *mut 
 }
 
 /// Sends a tool call to the host and gives script the promise of its answer.
-fn start_tool_call(cx: &mut JSContext, state: &State, name: String, argument: Handle<JSVal>, args: &CallArgs) -> JsResult<()> {
+fn start_tool_call(
+    cx: &mut JSContext,
+    state: &State,
+    name: String,
+    argument: Handle<JSVal>,
+    args: &CallArgs,
+) -> JsResult<()> {
     let current = state.current.borrow();
     if !crate::execution::is_tool_name(&name) {
-        let message = format!("callTool: {name:?} is no tool name; accepted are letters, digits and _ : . - after a letter or _, up to 256");
+        let message = format!(
+            "callTool: {name:?} is no tool name; accepted are letters, digits and _ : . - after a letter or _, up to 256"
+        );
         return Err(exception::throw(cx, "TypeError", &message));
     }
     let limits = &current.request.limits;
@@ -232,7 +250,12 @@ pub(super) fn throw_too_large(cx: &mut JSContext, state: &State, what: &'static 
     Thrown
 }
 
-fn make_too_large(cx: &mut JSContext, state: &State, what: &'static str, mut error: mozjs::gc::MutableHandle<JSVal>) -> JsResult<()> {
+fn make_too_large(
+    cx: &mut JSContext,
+    state: &State,
+    what: &'static str,
+    mut error: mozjs::gc::MutableHandle<JSVal>,
+) -> JsResult<()> {
     let current = state.current.borrow();
     let message = Error::MessageTooLarge { what: what.into(), limit: current.request.max_message_size }.to_string();
     exception::make(cx, "RangeError", &message, Some("MESSAGE_TOO_LARGE"), error.reborrow())?;

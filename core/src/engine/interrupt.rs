@@ -87,7 +87,9 @@ impl Link {
     /// Ends the running execution from inside. False if it is already being ended.
     pub(super) fn kill_from_inside(&self) -> bool {
         let word = self.word.load(Ordering::SeqCst);
-        if word & 0xff != 0 || self.word.compare_exchange(word, word | INTERNAL_KILL, Ordering::SeqCst, Ordering::SeqCst).is_err() {
+        if word & 0xff != 0
+            || self.word.compare_exchange(word, word | INTERNAL_KILL, Ordering::SeqCst, Ordering::SeqCst).is_err()
+        {
             return false;
         }
         self.context.request_interrupt_callback();
@@ -97,7 +99,10 @@ impl Link {
     /// Like [`Link::kill_from_inside`], but may be called inside the engine's allocator: takes no engine lock.
     pub(super) fn kill_from_allocator(&self) -> bool {
         let word = self.word.load(Ordering::SeqCst);
-        if word == 0 || word & 0xff != 0 || self.word.compare_exchange(word, word | INTERNAL_KILL, Ordering::SeqCst, Ordering::SeqCst).is_err() {
+        if word == 0
+            || word & 0xff != 0
+            || self.word.compare_exchange(word, word | INTERNAL_KILL, Ordering::SeqCst, Ordering::SeqCst).is_err()
+        {
             return false;
         }
         self.context.request_interrupt_callback_can_wait();

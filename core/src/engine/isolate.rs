@@ -9,21 +9,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mozjs::context::{JSContext, RawJSContext};
 use mozjs::gc::RootedTraceableBox;
 use mozjs::glue::{CreateJobQueue, DeleteJobQueue, JobQueueTraps};
 use mozjs::jsapi::{
-    Heap, JS_GetContextPrivate, JS_SetContextPrivate, JSGCParamKey, JSObject, JSTracer,
-    MutableHandleObject, SetOutOfMemoryCallback,
+    Heap, JS_GetContextPrivate, JS_SetContextPrivate, JSGCParamKey, JSObject, JSTracer, MutableHandleObject,
+    SetOutOfMemoryCallback,
 };
 use mozjs::realm::AutoRealm;
 use mozjs::rooted;
 use mozjs::rust::Runtime;
 use mozjs::rust::wrappers2::{
-    JS_AddInterruptCallback, JS_ClearPendingException, JS_SetGCParameter, JS_SetNativeStackQuota,
-    SetJobQueue,
+    JS_AddInterruptCallback, JS_ClearPendingException, JS_SetGCParameter, JS_SetNativeStackQuota, SetJobQueue,
 };
 
 use super::console::ConsoleState;
@@ -95,6 +94,8 @@ pub(super) struct Current {
     /// Valid while `execute` runs, which is as long as this is reachable from script.
     host: Option<NonNull<dyn Host>>,
     pub started: Instant,
+    /// CPU time of the thread at the start.
+    cpu_start: Duration,
     /// Milliseconds since 1970 at the start, for scripts whose clocks stand still.
     pub frozen_time: f64,
     pub bucket: RefCell<TokenBucket>,
@@ -132,6 +133,18 @@ impl State {
         Thrown
     }
 
+    /// Ends the execution here and now, because this thread cannot go on; false if none runs.
+    pub(super) fn lose(&self) -> bool {
+        self.ledger.end();
+        let Ok(current) = self.current.try_borrow() else { return false };
+        let Some(host) = current.host() else { return false };
+        self.link.end();
+        let error = self.ledger.error();
+        let condemned = Some(recycle_reason(&error));
+        host.lost(Report { result: Err(error), stats: current.stats(&self.ledger), condemned });
+        true
+    }
+
     /// The error of an execution that was ended.
     fn kill_error(&self, reason: Option<KillReason>) -> Error {
         let current = self.current.borrow();
@@ -155,6 +168,7 @@ impl Current {
             request,
             host,
             started,
+            cpu_start: thread_cpu_time(),
             frozen_time: since_1970.as_millis() as f64,
             tool_calls: Cell::new(0),
             pending_tool_calls: RefCell::default(),
@@ -181,6 +195,20 @@ impl Current {
             max_pending_tool_calls: 0,
         };
         Current::new(request, None)
+    }
+
+    /// What the execution has taken so far, but for what only the pool knows.
+    fn stats(&self, ledger: &Ledger) -> ExecutionStats {
+        ExecutionStats {
+            execution_id: self.request.id,
+            worker_id: None,
+            queue_wait: Default::default(),
+            run_time: self.started.elapsed(),
+            cpu_time: thread_cpu_time().saturating_sub(self.cpu_start),
+            peak_memory: ledger.peak(),
+            tool_calls: self.tool_calls.get(),
+            console_calls: self.console.calls(),
+        }
     }
 
     /// The host, while an execution runs.
@@ -255,7 +283,6 @@ impl Isolate {
 
     /// Runs one execution to its end.
     pub(crate) fn execute(&mut self, request: &Request, host: &dyn Host) -> Report {
-        let cpu_start = thread_cpu_time();
         // SAFETY: only the lifetime is erased; the pointer is dropped below, before this function returns.
         let host = unsafe { std::mem::transmute::<NonNull<dyn Host + '_>, NonNull<dyn Host>>(NonNull::from(host)) };
         *self.state.current.borrow_mut() = Current::new(request.clone(), Some(host));
@@ -281,16 +308,7 @@ impl Isolate {
             condemned = result.as_ref().err().map(|error| recycle_reason(error));
         }
         let current = std::mem::replace(&mut *self.state.current.borrow_mut(), Current::none());
-        let stats = ExecutionStats {
-            execution_id: request.id,
-            worker_id: None,
-            queue_wait: Default::default(),
-            run_time: current.started.elapsed(),
-            cpu_time: thread_cpu_time().saturating_sub(cpu_start),
-            peak_memory: self.state.ledger.peak(),
-            tool_calls: current.tool_calls.get(),
-            console_calls: current.console.calls(),
-        };
+        let stats = current.stats(&self.state.ledger);
         drop(current);
         if condemned.is_none() {
             self.forget();

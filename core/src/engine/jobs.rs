@@ -178,7 +178,9 @@ pub(super) fn run_microtasks(cx: &mut JSContext, state: &State) -> JsResult<()> 
             }
             task.set(DequeueNextRegularMicroTask(cx));
             job.set(ToMaybeWrappedJSMicroTask(task.as_ptr()));
-            let Some(global) = NonNull::new(job.get()).and_then(|job| NonNull::new(GetExecutionGlobalFromJSMicroTask(job.as_ptr()))) else {
+            let Some(global) =
+                NonNull::new(job.get()).and_then(|job| NonNull::new(GetExecutionGlobalFromJSMicroTask(job.as_ptr())))
+            else {
                 continue;
             };
             let ran = RunJSMicroTask(&mut AutoRealm::new(cx, global), job.handle());

@@ -46,6 +46,32 @@ pub(super) fn current<'a>() -> Option<&'a Ledger> {
     unsafe { ledger.as_ref() }
 }
 
+/// Bytes of Rust's memory that stand in the ledger as long as this lives.
+pub(super) struct Reserved {
+    bytes: usize,
+    /// It belongs to its thread.
+    _thread: PhantomData<*const ()>,
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        if let Some(ledger) = current() {
+            ledger.subtract(self.bytes);
+        }
+    }
+}
+
+/// Counts memory that our own code needs for a script; none if the ledger refuses it.
+pub(super) fn reserve(bytes: usize) -> Option<Reserved> {
+    if let Some(ledger) = current() {
+        if ledger.refuses(bytes) {
+            return None;
+        }
+        ledger.add(bytes);
+    }
+    Some(Reserved { bytes, _thread: PhantomData })
+}
+
 /// Bytes above the limit at which requests are refused.
 pub(super) fn headroom(limit: u64) -> u64 {
     (limit / HEADROOM_SHARE).max(MIN_HEADROOM)

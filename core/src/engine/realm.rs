@@ -9,12 +9,13 @@ use std::ptr::NonNull;
 
 use mozjs::context::{JSContext, RawJSContext};
 use mozjs::gc::Handle;
+use mozjs::jsapi::JSCLASS_RESERVED_SLOTS_SHIFT;
 use mozjs::jsapi::js::TempAllocPolicy;
 use mozjs::jsapi::{
     CompilationType, ContextOptionsRef, HandleId, HandleObject, JS_GlobalObjectTraceHook, JS_LinearStringEqualsAscii,
     JS_MayResolveStandardClass, JS_SetSecurityCallbacks, JSAtomState, JSClass, JSClassOps, JSLinearString, JSObject,
-    JSSecurityCallbacks, JSString, OnNewGlobalHookOption, RTPCallerTypeToken, RuntimeCode,
-    SetReduceMicrosecondTimePrecisionCallback, SetRealmLocaleOverride, SetRealmTimezoneOverride, StackGCVector, jsid,
+    JSSecurityCallbacks, JSString, OnNewGlobalHookOption, RTPCallerTypeToken, RuntimeCode, SetRealmLocaleOverride,
+    SetRealmTimezoneOverride, SetReduceMicrosecondTimePrecisionCallback, StackGCVector, jsid,
 };
 use mozjs::jsval::{JSVal, UndefinedValue};
 use mozjs::rooted;
@@ -23,7 +24,6 @@ use mozjs::rust::wrappers2::{
     CurrentGlobalOrNull, GetCurrentRealmOrNull, JS_DeleteProperty1, JS_EnumerateStandardClasses, JS_NewGlobalObject,
     JS_ResolveStandardClass,
 };
-use mozjs::jsapi::JSCLASS_RESERVED_SLOTS_SHIFT;
 use mozjs::{JSCLASS_GLOBAL_SLOT_COUNT, JSCLASS_IS_GLOBAL, JSCLASS_RESERVED_SLOTS_MASK};
 
 use super::isolate::{JsResult, State, Thrown, check};

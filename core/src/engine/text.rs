@@ -39,6 +39,47 @@ pub(super) fn to_rust(cx: &mut JSContext, string: Handle<*mut JSString>) -> JsRe
     }
 }
 
+/// The first `max` UTF-16 units of a string, or all.
+pub(super) fn prefix(cx: &mut JSContext, string: Handle<*mut JSString>, max: usize) -> JsResult<String> {
+    // SAFETY: as in `to_rust`.
+    unsafe {
+        let mut length = 0;
+        if JS_DeprecatedStringHasLatin1Chars(string.get()) {
+            let chars = JS_GetLatin1StringCharsAndLength(cx.raw_cx(), std::ptr::null(), string.get(), &mut length);
+            if chars.is_null() {
+                return Err(Thrown);
+            }
+            let chars = std::slice::from_raw_parts(chars, length.min(max));
+            return Ok(encoding_rs::mem::decode_latin1(chars).into_owned());
+        }
+        let chars = JS_GetTwoByteStringCharsAndLength(cx.raw_cx(), std::ptr::null(), string.get(), &mut length);
+        if chars.is_null() {
+            return Err(Thrown);
+        }
+        Ok(from_utf16(std::slice::from_raw_parts(chars, length.min(max))))
+    }
+}
+
+/// The characters of a string as bytes; none if one is above U+00FF.
+pub(super) fn latin1(cx: &mut JSContext, string: Handle<*mut JSString>) -> JsResult<Option<Vec<u8>>> {
+    // SAFETY: as in `to_rust`.
+    unsafe {
+        let mut length = 0;
+        if JS_DeprecatedStringHasLatin1Chars(string.get()) {
+            let chars = JS_GetLatin1StringCharsAndLength(cx.raw_cx(), std::ptr::null(), string.get(), &mut length);
+            if chars.is_null() {
+                return Err(Thrown);
+            }
+            return Ok(Some(std::slice::from_raw_parts(chars, length).to_vec()));
+        }
+        let chars = JS_GetTwoByteStringCharsAndLength(cx.raw_cx(), std::ptr::null(), string.get(), &mut length);
+        if chars.is_null() {
+            return Err(Thrown);
+        }
+        Ok(std::slice::from_raw_parts(chars, length).iter().map(|unit| u8::try_from(*unit).ok()).collect())
+    }
+}
+
 /// UTF-16 as UTF-8; lone surrogates become U+FFFD.
 fn from_utf16(units: &[u16]) -> String {
     let mut bytes = vec![0; units.len() * 3];

@@ -35,11 +35,7 @@ pub(super) struct Patience {
 
 impl Default for Patience {
     fn default() -> Self {
-        Patience {
-            kill: Duration::from_millis(30),
-            shutdown: Duration::from_secs(1),
-            rest: Duration::from_millis(10),
-        }
+        Patience { kill: Duration::from_millis(30), shutdown: Duration::from_secs(1), rest: Duration::from_millis(10) }
     }
 }
 
@@ -292,7 +288,7 @@ impl State {
     }
 
     /// The host is to be told of a worker whose driver cannot.
-    fn tell_recycled(&mut self, event: WorkerRecycled, effects: &mut Effects) {
+    pub(super) fn tell_recycled(&mut self, event: WorkerRecycled, effects: &mut Effects) {
         self.owe(effects);
         effects.recycled.push(event);
     }

@@ -5,10 +5,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::callback;
+use super::host::ExecutionHost;
 use super::shared::Shared;
 use super::state::{After, Next};
 use crate::error::{Error, panic_message};
-use crate::execution::{ExecutionStats, Request};
+use crate::execution::{ConsoleLine, ExecutionStats, Request, ToolCall};
 use crate::sync::{Condvar, lock};
 use crate::worker::{Host, Launcher, RecycleReason, Report, Worker};
 
@@ -54,7 +55,8 @@ fn serve(shared: &Shared, mut worker: impl Worker, id: u64, signal: &Condvar) {
     let memory = worker.memory();
     shared.update(|state, _, effects| state.started(id, control.clone(), memory, effects));
     while let Next::Execute(assignment) = shared.next(id, signal, control.cpu_time()) {
-        let report = execute(&mut worker, &assignment.request, &*assignment.host);
+        let host = OnWorker { shared, worker: id, host: &assignment.host };
+        let report = execute(&mut worker, &assignment.request, &host);
         let memory = worker.memory();
         let after = shared.update(|state, now, effects| state.finish(id, report, memory, now, effects));
         // It may hold closures of the host.
@@ -71,6 +73,28 @@ fn serve(shared: &Shared, mut worker: impl Worker, id: u64, signal: &Condvar) {
     let _ = catch_unwind(AssertUnwindSafe(|| drop(worker)));
     if let Some(event) = shared.update(|state, now, _| state.leaving(id, now)) {
         shared.tell_recycled(&event);
+    }
+}
+
+/// The host of an execution on one worker.
+struct OnWorker<'a> {
+    shared: &'a Shared,
+    worker: u64,
+    host: &'a ExecutionHost,
+}
+
+impl Host for OnWorker<'_> {
+    fn tool_call(&self, call: ToolCall) {
+        self.host.tool_call(call);
+    }
+
+    fn console(&self, line: ConsoleLine) {
+        self.host.console(line);
+    }
+
+    fn lost(&self, report: Report) {
+        // The thread is deep inside the engine, where the host's code may not find the stack that it needs.
+        self.shared.update_without_host(|state, now, effects| state.lose(self.worker, report, now, effects));
     }
 }
 

@@ -9,7 +9,6 @@ use super::shared::Shared;
 use super::stats::Traffic;
 use crate::execution::{ConsoleHandler, ConsoleLine, ExecutionOptions, ToolCall, ToolError, ToolHandler};
 use crate::sync::{Mutex, lock};
-use crate::worker::Host;
 
 /// The tools of a pool. Immutable: registering makes a new set, for executions submitted from then on.
 #[derive(Clone, Default)]
@@ -88,8 +87,8 @@ impl ExecutionHost {
     }
 }
 
-impl Host for ExecutionHost {
-    fn tool_call(&self, call: ToolCall) {
+impl ExecutionHost {
+    pub(super) fn tool_call(&self, call: ToolCall) {
         if self.has_ended() {
             return;
         }
@@ -106,7 +105,7 @@ impl Host for ExecutionHost {
         }
     }
 
-    fn console(&self, line: ConsoleLine) {
+    pub(super) fn console(&self, line: ConsoleLine) {
         if self.has_ended() {
             return;
         }

@@ -157,10 +157,11 @@ impl PoolBuilder {
         if !self.soft_memory_limit && !crate::engine::memory_is_exact() {
             return Err(Error::Unsupported {
                 feature: "memory_limit_per_worker".into(),
-                reason: "this program was linked without the allocation wrappers of enclave-core or has another global \
+                reason:
+                    "this program was linked without the allocation wrappers of enclave-core or has another global \
                          allocator than HostAllocator; link it with DEP_ENCLAVE_CORE_LINK_ARGS, or call \
                          accept_soft_memory_limit"
-                    .into(),
+                        .into(),
             });
         }
         let launcher = crate::worker::thread::ThreadLauncher::new(&self.config);
@@ -308,11 +309,7 @@ impl Pool {
     /// # Errors
     ///
     /// That there is no execution: as for [`Pool::submit`]. [`Error::InvalidState`] in a callback of the pool.
-    pub fn run_detailed(
-        &self,
-        source: impl Into<Arc<str>>,
-        options: ExecutionOptions,
-    ) -> Result<Arc<Outcome>, Error> {
+    pub fn run_detailed(&self, source: impl Into<Arc<str>>, options: ExecutionOptions) -> Result<Arc<Outcome>, Error> {
         fork::check()?;
         callback::check_may_wait(self.shared.id, "Pool::run", "use submit_with")?;
         self.submit(source, options)?.into_outcome()

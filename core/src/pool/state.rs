@@ -105,6 +105,8 @@ pub(super) struct State {
     pub(super) owed: usize,
     /// Threads of workers that are gone, to be joined or forgotten.
     pub(super) ended_threads: Vec<JoinHandle<()>>,
+    /// Workers whose thread sleeps for ever: nobody may wait for it. As many as may be set aside.
+    lost: Vec<u64>,
 }
 
 /// What of the configuration matters here.
@@ -155,7 +157,9 @@ pub(super) struct Slot {
 
 pub(super) enum Stage {
     Starting,
-    Idle { since: Instant },
+    Idle {
+        since: Instant,
+    },
     Called,
     Resting,
     Executing(Box<Running>),
@@ -187,6 +191,8 @@ pub(super) struct Census {
     pub executing: usize,
     pub recycling: usize,
     pub set_aside: usize,
+    /// Workers whose thread sleeps for ever; they are no workers any more, but hold what they held.
+    pub lost: usize,
 }
 
 impl Census {
@@ -213,7 +219,7 @@ impl Census {
             idle: self.idle + self.called + self.resting,
             executing: self.executing,
             recycling: self.recycling,
-            set_aside: self.set_aside,
+            set_aside: self.set_aside + self.lost,
         }
     }
 }
@@ -244,6 +250,7 @@ impl State {
             poked: false,
             owed: 0,
             ended_threads: Vec::new(),
+            lost: Vec::new(),
         }
     }
 
@@ -540,13 +547,13 @@ impl State {
     }
 
     fn too_many_set_aside(&self) -> bool {
-        self.census.set_aside >= SET_ASIDE_PER_WORKER * self.rules.max_workers
+        self.census.set_aside + self.census.lost >= SET_ASIDE_PER_WORKER * self.rules.max_workers
     }
 
     fn all_stuck(&self) -> Error {
         let reason = format!(
-            "{} workers are stuck in executions that do not stop, and no more are started until some of them end",
-            self.census.set_aside
+            "{} workers are stuck in executions that do not stop or cannot end, and no more are started until some of them do",
+            self.census.set_aside + self.census.lost
         );
         Error::WorkerCrashed { reason, signal: None }
     }
@@ -555,6 +562,7 @@ impl State {
     pub(super) fn spawned(&mut self, worker: u64, thread: JoinHandle<()>) {
         match self.workers.get_mut(&worker) {
             Some(slot) => slot.thread = Some(thread),
+            None if self.lost.contains(&worker) => {}
             None => self.ended_threads.push(thread),
         }
     }
@@ -615,14 +623,35 @@ impl State {
         }
     }
 
+    /// A worker ends its execution, but its thread will never come back.
+    pub(super) fn lose(&mut self, worker: u64, report: Report, now: Instant, effects: &mut Effects) {
+        if let Some(slot) = self.workers.get_mut(&worker) {
+            slot.thread = None;
+        }
+        let Some(mut slot) = self.remove(worker) else { return };
+        self.lost.push(worker);
+        self.census.lost += 1;
+        if let Stage::Executing(running) = std::mem::replace(&mut slot.stage, Stage::Starting) {
+            let Running { id, completer, host, queue_wait, .. } = *running;
+            let stats = ExecutionStats { execution_id: id, worker_id: Some(worker), queue_wait, ..report.stats };
+            self.metrics.ran(stats.run_time);
+            let reason = report.condemned.unwrap_or(RecycleReason::Crash);
+            self.metrics.recycled(reason);
+            self.tell_recycled(slot.recycled(worker, reason, now), effects);
+            self.owe(effects);
+            self.end(Ended { completer, result: report.result, stats, host, request: None }, effects);
+        }
+        effects.gone.push(slot);
+        self.balance(now, effects);
+    }
+
     /// A worker's driver ends.
     pub(super) fn gone(&mut self, worker: u64, now: Instant, effects: &mut Effects) {
         let Some(mut slot) = self.remove(worker) else { return };
         if let Stage::Executing(running) = std::mem::replace(&mut slot.stage, Stage::Starting) {
             // Only a bug of ours leads here.
             let Running { id, completer, host, queue_wait, .. } = *running;
-            let stats =
-                ExecutionStats { execution_id: id, worker_id: Some(worker), queue_wait, ..Default::default() };
+            let stats = ExecutionStats { execution_id: id, worker_id: Some(worker), queue_wait, ..Default::default() };
             let error = Error::Internal { message: "a worker ended in the middle of an execution".into() };
             self.metrics.recycled(RecycleReason::Internal);
             self.end(Ended { completer, result: Err(error), stats, host, request: None }, effects);

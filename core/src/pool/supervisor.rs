@@ -43,8 +43,7 @@ pub(super) fn step(shared: &Arc<Shared>) -> bool {
             Ok(thread) => shared.update_without_host(|state, _, _| state.spawned(worker, thread)),
             Err(error) => {
                 let error = startup(format!("its thread could not be made: {error}"));
-                shared
-                    .update_without_host(|state, now, effects| state.start_failed(worker, error, now, effects));
+                shared.update_without_host(|state, now, effects| state.start_failed(worker, error, now, effects));
             }
         }
     }

@@ -12,11 +12,57 @@ const MAX_FILENAME: usize = 1024;
 /// Words that can name no variable: reserved always, in strict code or in modules, and the constants of the global
 /// object.
 const RESERVED: &[&str] = &[
-    "Infinity", "NaN", "arguments", "await", "break", "case", "catch", "class", "const", "continue", "debugger",
-    "default", "delete", "do", "else", "enum", "eval", "export", "extends", "false", "finally", "for", "function",
-    "if", "implements", "import", "in", "instanceof", "interface", "let", "new", "null", "package", "private",
-    "protected", "public", "return", "static", "super", "switch", "this", "throw", "true", "try", "typeof",
-    "undefined", "var", "void", "while", "with", "yield",
+    "Infinity",
+    "NaN",
+    "arguments",
+    "await",
+    "break",
+    "case",
+    "catch",
+    "class",
+    "const",
+    "continue",
+    "debugger",
+    "default",
+    "delete",
+    "do",
+    "else",
+    "enum",
+    "eval",
+    "export",
+    "extends",
+    "false",
+    "finally",
+    "for",
+    "function",
+    "if",
+    "implements",
+    "import",
+    "in",
+    "instanceof",
+    "interface",
+    "let",
+    "new",
+    "null",
+    "package",
+    "private",
+    "protected",
+    "public",
+    "return",
+    "static",
+    "super",
+    "switch",
+    "this",
+    "throw",
+    "true",
+    "try",
+    "typeof",
+    "undefined",
+    "var",
+    "void",
+    "while",
+    "with",
+    "yield",
 ];
 
 /// Checks a source and its options; `limits` are those that will be in force.
@@ -92,8 +138,7 @@ pub(super) fn tool_name(name: &str) -> Result<(), Error> {
     if is_tool_name(name) {
         return Ok(());
     }
-    let problem =
-        format!("is {:?}; accepted are names that match [A-Za-z_][A-Za-z0-9_:.-]{{0,255}}", shortened(name));
+    let problem = format!("is {:?}; accepted are names that match [A-Za-z_][A-Za-z0-9_:.-]{{0,255}}", shortened(name));
     Err(Error::invalid_argument("tool name", problem))
 }
 

@@ -21,6 +21,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
@@ -60,15 +62,22 @@ struct ScriptNumbers;
 
 impl serde_json::ser::Formatter for ScriptNumbers {
     fn write_f64<W: ?Sized + io::Write>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
-        // Both forms print the shortest digits that give the same double.
-        let size = value.abs();
-        if size >= 1e21 {
-            writer.write_all(format!("{value:e}").replace('e', "e+").as_bytes())
-        } else if size < 1e-6 && size != 0.0 {
-            write!(writer, "{value:e}")
-        } else {
-            write!(writer, "{value}")
-        }
+        writer.write_all(number_text(value).as_bytes())
+    }
+}
+
+/// A number as JavaScript prints it, but for `-0`, which stays `-0`.
+pub(crate) fn number_text(value: f64) -> String {
+    // Both forms print the shortest digits that give the same double.
+    let size = value.abs();
+    if value.is_infinite() {
+        if value > 0.0 { "Infinity".into() } else { "-Infinity".into() }
+    } else if size >= 1e21 {
+        format!("{value:e}").replace('e', "e+")
+    } else if size < 1e-6 && size != 0.0 {
+        format!("{value:e}")
+    } else {
+        format!("{value}")
     }
 }
 
@@ -83,7 +92,7 @@ impl Serialize for Text<'_> {
             Value::Number(value) => serializer.serialize_f64(*value),
             Value::BigInt(value) => serializer.collect_str(value),
             Value::String(value) => serializer.serialize_str(value),
-            Value::Bytes(value) => serializer.serialize_str(&base64(value)),
+            Value::Bytes(value) => serializer.serialize_str(&STANDARD.encode(value)),
             Value::Date(ms) => match iso_date(*ms) {
                 Some(text) => serializer.serialize_str(&text),
                 None => serializer.serialize_unit(),
@@ -126,21 +135,8 @@ fn string_keys(entries: &[(Value, Value)]) -> Option<impl Iterator<Item = (&str,
     })
 }
 
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let bits = chunk.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for i in 0..4 {
-            let letter = ALPHABET[(bits >> (18 - 6 * i) & 63) as usize];
-            text.push(if i <= chunk.len() { letter.into() } else { '=' });
-        }
-    }
-    text
-}
-
 /// What `Date.prototype.toISOString` gives; nothing for an invalid date.
-fn iso_date(ms: f64) -> Option<String> {
+pub(crate) fn iso_date(ms: f64) -> Option<String> {
     const DAY_MS: i64 = 24 * 60 * 60 * 1000;
     let ms = time_clip(ms);
     if ms.is_nan() {

@@ -146,6 +146,8 @@ pub(crate) enum KillReason {
 pub(crate) trait Host {
     fn tool_call(&self, call: ToolCall);
     fn console(&self, line: ConsoleLine);
+    /// The worker ends the execution with this report, but its thread cannot go on: it will sleep for ever.
+    fn lost(&self, report: Report);
 }
 
 /// What a worker says of one execution. `stats` has all but the queue wait and the worker's id.

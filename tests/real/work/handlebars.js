@@ -45,7 +45,8 @@
     try {
       return engine.compile(template, options)(data);
     } catch (error) {
-      return { name: error.name, message: error.message, line: error.lineNumber };
+      // Not its `lineNumber`: every error of SpiderMonkey has one.
+      return { name: error.name, message: error.message, column: error.column, line: error.endLineNumber };
     }
   };
   return {

@@ -53,21 +53,8 @@ pub(super) fn own(
     key: Key,
     mut value: MutableHandle<JSVal>,
 ) -> JsResult<Own> {
-    if is_proxy(object.get()) {
-        return Ok(Own::Missing);
-    }
     rooted!(&in(cx) let mut descriptor: PropertyDescriptor);
-    let mut missing = true;
-    // SAFETY: all is rooted, and the object is no proxy, so that the lookup runs no script.
-    check(unsafe {
-        match key {
-            Key::Name(name) => {
-                JS_GetOwnPropertyDescriptor(cx, object, name.as_ptr(), descriptor.handle_mut(), &mut missing)
-            }
-            Key::Id(id) => JS_GetOwnPropertyDescriptorById(cx, object, id, descriptor.handle_mut(), &mut missing),
-        }
-    })?;
-    if missing {
+    if !find(cx, object, key, descriptor.handle_mut())? {
         return Ok(Own::Missing);
     }
     let has_getter = descriptor.hasGetter_() && !descriptor.getter_.is_null();
@@ -81,6 +68,33 @@ pub(super) fn own(
             Own::Value { enumerable: descriptor.enumerable_() }
         }
     })
+}
+
+fn find(
+    cx: &mut JSContext,
+    object: Handle<*mut JSObject>,
+    key: Key,
+    descriptor: MutableHandle<PropertyDescriptor>,
+) -> JsResult<bool> {
+    if is_proxy(object.get()) {
+        return Ok(false);
+    }
+    let mut missing = true;
+    // SAFETY: all is rooted, and the object is no proxy, so that the lookup runs no script.
+    check(unsafe {
+        match key {
+            Key::Name(name) => JS_GetOwnPropertyDescriptor(cx, object, name.as_ptr(), descriptor, &mut missing),
+            Key::Id(id) => JS_GetOwnPropertyDescriptorById(cx, object, id, descriptor, &mut missing),
+        }
+    })?;
+    Ok(!missing)
+}
+
+/// Whether an own property cannot be assigned to.
+pub(super) fn is_read_only(cx: &mut JSContext, object: Handle<*mut JSObject>, name: &'static CStr) -> JsResult<bool> {
+    rooted!(&in(cx) let mut descriptor: PropertyDescriptor);
+    let found = find(cx, object, Key::Name(name), descriptor.handle_mut())?;
+    Ok(found && descriptor.hasWritable_() && !descriptor.writable_())
 }
 
 /// The value of an own data property. False if there is none.

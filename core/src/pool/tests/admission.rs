@@ -72,7 +72,8 @@ fn a_queue_of_size_0_refuses_what_cannot_start_at_once() {
     for _ in 0..200 {
         pool.run("1", Default::default()).unwrap();
     }
-    let running = [pool.submit("gate a", Default::default()).unwrap(), pool.submit("gate a", Default::default()).unwrap()];
+    let running =
+        [pool.submit("gate a", Default::default()).unwrap(), pool.submit("gate a", Default::default()).unwrap()];
     assert!(matches!(pool.submit("1", Default::default()), Err(Error::QueueFull { .. })));
     lab.open("a");
     for execution in running {

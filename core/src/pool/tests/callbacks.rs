@@ -100,8 +100,7 @@ fn console_lines_go_to_the_execution_or_the_pool_and_are_collected_on_request() 
     };
     let pool = lab.build(patient(config(1)).on_console(to("pool"))).unwrap();
     pool.run("log a", Default::default()).unwrap();
-    let options =
-        ExecutionOptions { on_console: Some(to("execution")), collect_console: true, ..Default::default() };
+    let options = ExecutionOptions { on_console: Some(to("execution")), collect_console: true, ..Default::default() };
     let outcome = pool.run_detailed("log b", options).unwrap();
     assert_eq!(*lines.lock().unwrap(), [("pool", "a".to_owned()), ("execution", "b".to_owned())]);
     assert_eq!(outcome.console.iter().map(|line| line.text.as_str()).collect::<Vec<_>>(), ["b"]);

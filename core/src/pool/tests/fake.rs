@@ -6,6 +6,7 @@
 //! | `stuck NAME` | the same, but no kill stops it |
 //! | `burn` | uses CPU time until it is killed |
 //! | `panic` | panics |
+//! | `lose` | ends with MEMORY_LIMIT, and its thread sleeps for ever |
 //! | `condemn REASON` | is ended by its own worker, which is condemned for the reason |
 //! | `fail`, `flood` | ends with UNSETTLED; with MESSAGE_FLOOD, condemned |
 //! | `tool NAME` | calls the tool and gives its answer |
@@ -249,6 +250,17 @@ impl FakeWorker {
             }
             "burn" => self.killed_or(request, |_| None),
             "panic" => panic!("the fake panics"),
+            "lose" => {
+                let report = Report {
+                    result: Err(Error::MemoryLimit { used: 2, limit: 1 }),
+                    stats: ExecutionStats::default(),
+                    condemned: Some(RecycleReason::MemoryLimit),
+                };
+                host.lost(report);
+                loop {
+                    std::thread::park();
+                }
+            }
             "condemn" => {
                 let reason = RecycleReason::ALL.into_iter().find(|reason| reason.name() == argument).unwrap();
                 (Err(Error::MemoryLimit { used: 2, limit: 1 }), Some(reason))
@@ -286,11 +298,7 @@ impl FakeWorker {
     }
 
     /// Waits until this gives a result, or until killed.
-    fn killed_or(
-        &self,
-        request: &Request,
-        mut what: impl FnMut(&mut Seen) -> Option<Result<Value, Error>>,
-    ) -> Ending {
+    fn killed_or(&self, request: &Request, mut what: impl FnMut(&mut Seen) -> Option<Result<Value, Error>>) -> Ending {
         let limits = &request.limits;
         self.lab.wait(|seen| {
             if let Some((_, Some(reason), _)) = seen.running.get(&self.id) {
@@ -298,10 +306,9 @@ impl FakeWorker {
                     KillReason::Timeout => {
                         (Err(Error::Timeout { limit: limits.timeout }), Some(RecycleReason::Timeout))
                     }
-                    KillReason::CpuLimit => (
-                        Err(Error::CpuLimit { limit: limits.cpu_time_limit.unwrap() }),
-                        Some(RecycleReason::CpuLimit),
-                    ),
+                    KillReason::CpuLimit => {
+                        (Err(Error::CpuLimit { limit: limits.cpu_time_limit.unwrap() }), Some(RecycleReason::CpuLimit))
+                    }
                     KillReason::Cancelled => (Err(Error::Cancelled), Some(RecycleReason::Cancelled)),
                     KillReason::Shutdown => (Err(Error::PoolClosed), Some(RecycleReason::Shutdown)),
                 });

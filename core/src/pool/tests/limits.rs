@@ -180,7 +180,8 @@ fn a_cancelled_execution_that_does_not_stop_is_cancelled_all_the_same() {
 fn when_too_many_are_stuck_submissions_are_refused_until_some_come_back() {
     let lab = Lab::default();
     let pool = lab.build(impatient(config(1), IMPATIENT)).unwrap();
-    let stuck = [pool.submit("stuck a", Default::default()).unwrap(), pool.submit("stuck b", Default::default()).unwrap()];
+    let stuck =
+        [pool.submit("stuck a", Default::default()).unwrap(), pool.submit("stuck b", Default::default()).unwrap()];
     let waiting = pool.submit("1", Default::default()).unwrap();
     for execution in &stuck {
         eventually("it runs", || execution.id() <= lab.seen().begun.len() as u64);

@@ -190,6 +190,21 @@ fn a_panic_in_a_worker_is_internal_and_the_worker_is_replaced() {
 }
 
 #[test]
+fn a_worker_whose_thread_is_lost_counts_as_set_aside_and_shutdown_does_not_wait_for_it() {
+    let lab = Lab::default();
+    let pool = lab.pool(config(1));
+    for _ in 0..2 {
+        let error = pool.run("lose", Default::default()).unwrap_err();
+        assert_eq!(error.status(), Status::MemoryLimit);
+    }
+    assert_eq!(pool.stats().recycles(RecycleReason::MemoryLimit), 2);
+    assert_eq!(pool.stats().workers.set_aside, 2);
+    // That is twice max_workers: no more are started.
+    assert_eq!(pool.run("1", Default::default()).unwrap_err().status(), Status::WorkerCrashed);
+    pool.shutdown(None).unwrap();
+}
+
+#[test]
 fn defect_17_a_worker_that_dies_at_rest_hurts_nobody() {
     let lab = Lab::default();
     let pool = lab.pool(config(1));

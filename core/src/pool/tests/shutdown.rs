@@ -39,7 +39,8 @@ fn it_stops_admission_answers_what_waits_and_lets_what_runs_finish() {
 fn defect_12_what_still_runs_at_the_end_of_the_timeout_is_ended() {
     let lab = Lab::default();
     let pool = lab.pool(config(2));
-    let running = [pool.submit("gate a", Default::default()).unwrap(), pool.submit("gate a", Default::default()).unwrap()];
+    let running =
+        [pool.submit("gate a", Default::default()).unwrap(), pool.submit("gate a", Default::default()).unwrap()];
     lab.wait_begun("gate a", 2);
     let timeout = Duration::from_millis(50);
     let started = Instant::now();

@@ -1,0 +1,428 @@
+/* One case, in a process of its own: a pool, a warm-up, the attack, and what must hold afterwards.
+ *
+ * The process writes a line that begins with ! for all that is wrong, and at the end one line of results, which
+ * `read_results` reads in the parent. If that is missing, the attack has taken the process down. */
+
+#ifndef HOSTILE_ATTACK_H
+#define HOSTILE_ATTACK_H
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "tools.h"
+
+/* Resident memory that may be left when all is over: freed memory that malloc keeps, and warmer caches. */
+#define RSS_TOLERANCE_KIB (16 * 1024)
+/* Late is not an outcome that takes its time on a busy machine, but one that waits for the script. */
+#define LATE_AT_MOST_US 1000000
+#define NEXT_AT_MOST_US 3000000
+/* A worker collects its garbage after 50 executions at most. */
+#define EXECUTIONS_TO_SETTLE 60
+
+typedef struct {
+    const char *dir;
+    uint64_t limit_mib, timeout_ms;
+    /* Under a limit that is not the case's own, it may also pass that, or not get as far in its time. */
+    bool any_limit;
+} attack_options_t;
+
+/* What one process measures. */
+typedef struct {
+    char status[32];
+    long peak_over_limit_kib, late_us, elapsed_us, rss_left_kib;
+} results_t;
+
+static void write_results(const results_t *results) {
+    dprintf(STDOUT_FILENO, "=%s %ld %ld %ld %ld\n", results->status, results->peak_over_limit_kib, results->late_us,
+            results->elapsed_us, results->rss_left_kib);
+}
+
+static bool read_results(const char *line, results_t *results) {
+    return sscanf(line, "=%31s %ld %ld %ld %ld", results->status, &results->peak_over_limit_kib, &results->late_us,
+                  &results->elapsed_us, &results->rss_left_kib) == 5;
+}
+
+/* A field of /proc/self/status in KiB. */
+static long memory_of(const char *name) {
+    FILE *file = fopen("/proc/self/status", "r");
+    char line[256];
+    long kib = -1;
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        if (strncmp(line, name, strlen(name)) == 0) {
+            kib = strtol(line + strlen(name) + 1, NULL, 10);
+        }
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    return kib;
+}
+
+/* VmHWM starts anew at what is resident now. */
+static void forget_peak(void) {
+    FILE *file = fopen("/proc/self/clear_refs", "w");
+    if (file == NULL || fputs("5", file) < 0 || fclose(file) != 0) {
+        fail("the peak of memory cannot be reset: /proc/self/clear_refs");
+    }
+}
+
+/* Where an outcome comes in. */
+typedef struct {
+    pthread_mutex_t lock;
+    pthread_cond_t came;
+    enclave_outcome_t *outcome;
+    int outcomes, finalized;
+} inbox_t;
+
+static void on_complete(void *data, enclave_outcome_t *outcome) {
+    inbox_t *inbox = data;
+    pthread_mutex_lock(&inbox->lock);
+    enclave_outcome_free(inbox->outcome);
+    inbox->outcome = outcome;
+    inbox->outcomes++;
+    pthread_cond_signal(&inbox->came);
+    pthread_mutex_unlock(&inbox->lock);
+}
+
+static void on_finalize(void *data) {
+    inbox_t *inbox = data;
+    pthread_mutex_lock(&inbox->lock);
+    inbox->finalized++;
+    pthread_mutex_unlock(&inbox->lock);
+}
+
+/* Waits for the outcome; the parent ends the process if it never comes. */
+static enclave_outcome_t *take_outcome(inbox_t *inbox) {
+    pthread_mutex_lock(&inbox->lock);
+    while (inbox->outcome == NULL) {
+        pthread_cond_wait(&inbox->came, &inbox->lock);
+    }
+    enclave_outcome_t *outcome = inbox->outcome;
+    inbox->outcome = NULL;
+    pthread_mutex_unlock(&inbox->lock);
+    return outcome;
+}
+
+static const char *status_name(const enclave_outcome_t *outcome) {
+    const char *name = enclave_status_name(enclave_outcome_status(outcome));
+    return name ? name : "no status";
+}
+
+static const char *message_of(const enclave_outcome_t *outcome) {
+    const enclave_error_t *error = enclave_outcome_error(outcome);
+    return error ? enclave_error_message(error, NULL) : "";
+}
+
+static bool is_text(json_t value, const char *text) {
+    size_t len;
+    const char *data = enclave_value_string(value, &len);
+    return data != NULL && len == strlen(text) && memcmp(data, text, len) == 0;
+}
+
+static bool is_expected(const case_t *a_case, const char *status, const attack_options_t *options) {
+    json_t expected = field(a_case, "expect");
+    if (is_text(expected, status)) {
+        return true;
+    }
+    for (size_t i = 0; i < enclave_value_count(expected); i++) {
+        if (is_text(enclave_value_item(expected, i), status)) {
+            return true;
+        }
+    }
+    return options->any_limit && (strcmp(status, "MEMORY_LIMIT") == 0 || strcmp(status, "TIMEOUT") == 0);
+}
+
+static void check_json(json_t value, json_t expected, const char *what) {
+    enclave_buffer_t left = {NULL, 0}, right = {NULL, 0};
+    enclave_value_to_json(value, &left, NULL);
+    enclave_value_to_json(expected, &right, NULL);
+    if (left.len != right.len || memcmp(left.data, right.data, left.len) != 0) {
+        fail("%s is %.300s, not %.300s", what, left.data, right.data);
+    }
+    enclave_buffer_free(&left);
+    enclave_buffer_free(&right);
+}
+
+/* What holds for the texts of every error, whatever script has put into them. */
+static void check_error(const enclave_error_t *error) {
+    typedef const char *(*part_t)(const enclave_error_t *, size_t *);
+    static const part_t parts[] = {enclave_error_message, enclave_error_name, enclave_error_script_message,
+                                   enclave_error_code, enclave_error_stack, enclave_error_filename,
+                                   enclave_error_source_line, enclave_error_field, enclave_error_path};
+    for (size_t i = 0; i < COUNT(parts); i++) {
+        size_t len;
+        const char *text = parts[i](error, &len);
+        if (text == NULL) {
+            continue;
+        }
+        if (text[len] != '\0' || !is_utf8(text, len)) {
+            fail("text %zu of the error is no UTF-8 with a NUL behind it", i);
+        }
+        if (len > 256 * 1024) {
+            fail("text %zu of the error has %zu bytes", i, len);
+        }
+        if (strstr(text, ".rs:") != NULL || strstr(text, "libenclave") != NULL) {
+            fail("text %zu of the error tells of the host: %.200s", i, text);
+        }
+    }
+    enclave_status_t status = enclave_error_status(error);
+    if (status == ENCLAVE_MEMORY_LIMIT && enclave_error_used_bytes(error) == 0) {
+        fail("the error does not say how much memory was used");
+    }
+    if (status >= ENCLAVE_TIMEOUT && status < ENCLAVE_CANCELLED && enclave_error_setting(error) == ENCLAVE_SETTING_NONE) {
+        fail("the error does not say which setting was passed");
+    }
+}
+
+/* How long after the time that ended it an execution had its outcome. */
+static long late_by(const case_t *a_case, const enclave_outcome_t *outcome, uint64_t elapsed_us) {
+    uint64_t deadline_us;
+    const enclave_error_t *error = enclave_outcome_error(outcome);
+    switch (enclave_outcome_status(outcome)) {
+    case ENCLAVE_TIMEOUT:
+        deadline_us = enclave_error_limit(error) * 1000;
+        break;
+    case ENCLAVE_CPU_LIMIT:
+        elapsed_us = enclave_outcome_stats(outcome)->cpu_time_ns / 1000;
+        deadline_us = enclave_error_limit(error) * 1000;
+        break;
+    case ENCLAVE_CANCELLED:
+        deadline_us = number(a_case, "cancel_ms", 0) * 1000;
+        break;
+    default:
+        return 0;
+    }
+    return elapsed_us > deadline_us ? (long)(elapsed_us - deadline_us) : 0;
+}
+
+/* Runs the attack once. */
+static void attack(const case_t *a_case, enclave_pool_t *pool, const attack_options_t *how, results_t *results) {
+    enclave_options_t *options = options_of(a_case, how->timeout_ms);
+    text_t source = source_of(a_case, "source", enclave_pool_setting(pool, ENCLAVE_SETTING_MEMORY_LIMIT_PER_WORKER));
+    inbox_t *inbox = calloc(1, sizeof *inbox);
+    pthread_mutex_init(&inbox->lock, NULL);
+    pthread_cond_init(&inbox->came, NULL);
+    enclave_execution_t *execution = NULL;
+    enclave_error_t *error;
+    memset(&seen, 0, sizeof seen);
+
+    uint64_t start = now_us();
+    enclave_status_t status =
+        enclave_pool_submit(pool, source.data, source.len, options, on_complete, inbox, on_finalize, &execution, &error);
+    if (status != ENCLAVE_OK) {
+        snprintf(results->status, sizeof results->status, "%s", enclave_status_name(status));
+        if (!is_expected(a_case, results->status, how)) {
+            fail("the submission is refused: %s", enclave_error_message(error, NULL));
+        }
+        check_error(error);
+        enclave_error_free(error);
+        enclave_options_free(options);
+        free(source.data);
+        return;
+    }
+    atomic_store(&seen.execution, enclave_execution_id(execution));
+    if (field(a_case, "cancel_ms") != NULL) {
+        sleep_ms(number(a_case, "cancel_ms", 0));
+        enclave_execution_cancel(execution, NULL);
+    }
+    enclave_outcome_t *outcome = take_outcome(inbox);
+    uint64_t end = now_us();
+    atomic_store(&seen.ended_at, end);
+
+    snprintf(results->status, sizeof results->status, "%s", status_name(outcome));
+    results->elapsed_us = (long)(end - start);
+    long late_us = late_by(a_case, outcome, end - start);
+    results->late_us = late_us > results->late_us ? late_us : results->late_us;
+    if (!is_expected(a_case, results->status, how)) {
+        enclave_buffer_t value = {NULL, 0};
+        enclave_value_to_json(enclave_outcome_value(outcome), &value, NULL);
+        fail("the outcome is %s: %.300s%.300s", results->status, message_of(outcome), value.data ? value.data : "");
+        enclave_buffer_free(&value);
+    }
+    if (late_us > LATE_AT_MOST_US) {
+        fail("the outcome came %ld ms late", late_us / 1000);
+    }
+    if (enclave_outcome_error(outcome) != NULL) {
+        check_error(enclave_outcome_error(outcome));
+    } else if (enclave_value_get(a_case->spec, "value", Z) != NULL) {
+        check_json(enclave_outcome_value(outcome), enclave_value_get(a_case->spec, "value", Z), "the result");
+    }
+    json_t part = enclave_value_get(a_case->spec, "message_has", Z);
+    if (part != NULL && strstr(message_of(outcome), string_of(part)) == NULL) {
+        fail("the message is \"%.300s\"", message_of(outcome));
+    }
+    if (atomic_load(&seen.console_lines) > enclave_pool_setting(pool, ENCLAVE_SETTING_MAX_CONSOLE_CALLS) ||
+        atomic_load(&seen.console_bytes) > enclave_pool_setting(pool, ENCLAVE_SETTING_MAX_CONSOLE_OUTPUT)) {
+        fail("more console output than the limits allow: %llu lines, %llu bytes",
+             (unsigned long long)atomic_load(&seen.console_lines), (unsigned long long)atomic_load(&seen.console_bytes));
+    }
+    enclave_outcome_free(outcome);
+    enclave_execution_free(execution);
+    enclave_options_free(options);
+    free(source.data);
+    for (int i = 0; i < 200 && inbox->finalized == 0; i++) {
+        sleep_ms(5);
+    }
+    pthread_mutex_lock(&inbox->lock);
+    if (inbox->outcomes != 1 || inbox->finalized != 1) {
+        fail("%d outcomes came, and the finalizer ran %d times", inbox->outcomes, inbox->finalized);
+    }
+    pthread_mutex_unlock(&inbox->lock);
+}
+
+/* Runs a source that must work, and gives its outcome. */
+static enclave_outcome_t *run_well(enclave_pool_t *pool, const char *source, const enclave_options_t *options,
+                                   const char *what) {
+    enclave_outcome_t *outcome;
+    uint64_t start = now_us();
+    if (enclave_pool_run(pool, source, Z, options, &outcome) != ENCLAVE_OK) {
+        fail("%s: %s: %s", what, status_name(outcome), message_of(outcome));
+    }
+    if (now_us() - start > NEXT_AT_MOST_US) {
+        fail("%s took %llu ms", what, (unsigned long long)(now_us() - start) / 1000);
+    }
+    return outcome;
+}
+
+static void run_quietly(enclave_pool_t *pool, int times) {
+    for (int i = 0; i < times; i++) {
+        enclave_outcome_free(run_well(pool, "1 + 1", NULL, "1 + 1"));
+    }
+}
+
+/* What a realm of this pool is made of, and that a sum is still a sum. */
+static enclave_outcome_t *look_at_realm(enclave_pool_t *pool, const char *probe, const char *when) {
+    enclave_options_t *options = enclave_options_new();
+    enclave_options_set_kind(options, ENCLAVE_SOURCE_FUNCTION);
+    enclave_options_set(options, ENCLAVE_SETTING_TIMEOUT_MS, 10000);
+    enclave_options_set(options, ENCLAVE_SETTING_CPU_TIME_LIMIT_MS, 0);
+    enclave_outcome_t *sum = run_well(pool, "1 + 1", NULL, when);
+    int64_t two;
+    if (!enclave_value_int64(enclave_outcome_value(sum), &two) || two != 2) {
+        fail("%s: 1 + 1 is not 2", when);
+    }
+    enclave_outcome_free(sum);
+    enclave_outcome_t *realm = run_well(pool, probe, options, when);
+    enclave_options_free(options);
+    return realm;
+}
+
+/* The first line in which two texts differ, of the second. */
+static void check_same_realm(const enclave_outcome_t *before, const enclave_outcome_t *after) {
+    size_t before_len, after_len;
+    const char *left = enclave_value_string(enclave_outcome_value(before), &before_len);
+    const char *right = enclave_value_string(enclave_outcome_value(after), &after_len);
+    if (left == NULL || right == NULL || (before_len == after_len && memcmp(left, right, before_len) == 0)) {
+        return;
+    }
+    size_t line = 0, i = 0;
+    for (; i < before_len && i < after_len && left[i] == right[i]; i++) {
+        line = right[i] == '\n' ? i + 1 : line;
+    }
+    size_t end = i;
+    while (end < after_len && right[end] != '\n') {
+        end++;
+    }
+    fail("the next realm is not clean: %.*s", (int)(end - line), right + line);
+}
+
+/* Waits until no worker is busy, and says if one stays so. */
+static void check_idle(const case_t *a_case, enclave_pool_t *pool) {
+    uint64_t busy = 1, aside = 1, queued = 1;
+    uint64_t may_stay = flag(a_case, "sticks") ? number(a_case, "times", 1) : 0;
+    for (int i = 0; i < 300 && (busy != 0 || queued != 0 || aside > may_stay); i++) {
+        enclave_pool_stats_t *stats;
+        if (i > 0) {
+            sleep_ms(10);
+        }
+        if (enclave_pool_stats(pool, &stats, NULL) != ENCLAVE_OK) {
+            fail("there are no stats");
+            return;
+        }
+        busy = stats->workers_executing + stats->workers_starting + stats->workers_recycling;
+        aside = stats->workers_set_aside;
+        queued = stats->queue_depth;
+        enclave_pool_stats_free(stats);
+    }
+    if (busy != 0 || queued != 0) {
+        fail("%llu workers are busy and %llu executions wait", (unsigned long long)busy, (unsigned long long)queued);
+    }
+    if (aside > may_stay) {
+        fail("%llu workers stay set aside", (unsigned long long)aside);
+    }
+}
+
+/* Memory is as before: at once, or when the worker has collected its garbage. */
+static void check_memory(const case_t *a_case, enclave_pool_t *pool, long before_kib, results_t *results) {
+    for (int i = 0; i < 10; i++) {
+        run_quietly(pool, EXECUTIONS_TO_SETTLE);
+        results->rss_left_kib = memory_of("VmRSS") - before_kib;
+        if (results->rss_left_kib <= RSS_TOLERANCE_KIB) {
+            return;
+        }
+        sleep_ms(50);
+    }
+    /* What a thread holds that was set aside, or that crashed, is lost. */
+    if (!flag(a_case, "sticks") && strcmp(results->status, "WORKER_CRASHED") != 0) {
+        fail("%ld KiB of memory are left", results->rss_left_kib);
+    }
+}
+
+/* Limits for the process itself, so that a failure of the library does no harm to the machine. */
+static void protect_machine(void) {
+    struct rlimit none = {0, 0}, data = {(rlim_t)6 << 30, (rlim_t)6 << 30};
+    setrlimit(RLIMIT_CORE, &none);
+    setrlimit(RLIMIT_DATA, &data);
+}
+
+static void shut_down(enclave_pool_t *pool) {
+    uint64_t start = now_us();
+    enclave_pool_free(pool);
+    if (now_us() - start > NEXT_AT_MOST_US) {
+        fail("the shutdown took %llu ms", (unsigned long long)(now_us() - start) / 1000);
+    }
+}
+
+/* Runs a case to its end, in this process; nothing of it may run any more when the process ends. */
+static void run_case(const case_t *a_case, const attack_options_t *how) {
+    protect_machine();
+    char path[4096];
+    snprintf(path, sizeof path, "%s/realm.js", how->dir);
+    text_t probe = read_file(path);
+    enclave_config_t *config = config_of(a_case, how->limit_mib);
+    enclave_config_on_console(config, on_console, NULL, NULL);
+    enclave_pool_t *pool;
+    enclave_error_t *error;
+    if (enclave_pool_new(config, &pool, &error) != ENCLAVE_OK) {
+        DIE("enclave_pool_new: %s", enclave_error_message(error, NULL));
+    }
+    enclave_config_free(config);
+    register_tools(pool);
+    run_quietly(pool, EXECUTIONS_TO_SETTLE);
+    enclave_outcome_t *realm = look_at_realm(pool, probe.data, "before the attack");
+    check_idle(a_case, pool);
+
+    results_t results = {"", 0, 0, 0, 0};
+    long before_kib = memory_of("VmRSS");
+    long limit_kib = (long)(enclave_pool_setting(pool, ENCLAVE_SETTING_MEMORY_LIMIT_PER_WORKER) / 1024);
+    forget_peak();
+    for (uint64_t i = number(a_case, "times", 1); i > 0; i--) {
+        attack(a_case, pool, how, &results);
+    }
+    if (enclave_value_get(a_case->spec, "then", Z) != NULL) {
+        text_t then = source_of(a_case, "then", 0);
+        enclave_outcome_t *next = run_well(pool, then.data, NULL, "the execution after the attack");
+        check_json(enclave_outcome_value(next), enclave_value_get(a_case->spec, "then_value", Z), "the next result");
+        enclave_outcome_free(next);
+    }
+    enclave_outcome_t *after = look_at_realm(pool, probe.data, "after the attack");
+    check_same_realm(realm, after);
+    check_idle(a_case, pool);
+    results.peak_over_limit_kib = memory_of("VmHWM") - before_kib - limit_kib;
+    check_memory(a_case, pool, before_kib, &results);
+    shut_down(pool);
+    write_results(&results);
+    _exit(0);
+}
+
+#endif
