@@ -25,7 +25,7 @@
 // CALLBACKS are a function, its `user_data` and a finalizer that takes the data back: the finalizer runs exactly once,
 //   when the function will not be called again, also if the registration fails. Callbacks run on threads of the
 //   library, some at once, should return soon, and may not throw, longjmp or end the thread. They may call anything;
-//   what would wait there (run, wait, shutdown, a pool_new) gives INVALID_STATE instead.
+//   what would wait there for the pool that calls (run, wait, shutdown) gives INVALID_STATE instead.
 // FORK. In a child forked after a pool was made, pools and executions give FORKED and free nothing; all else works,
 //   as do exec and exit. The library cannot be unloaded, and needs no clean-up: a process may exit at any time. It
 //   leaves signal handlers, environment, locale and standard streams as they are.
@@ -950,9 +950,9 @@ void enclave_pool_free(struct enclave_pool_t *pool);
 /// What a setting of the pool is; 0 for NULL and for what is no setting.
 uint64_t enclave_pool_setting(const struct enclave_pool_t *pool, enclave_setting_t setting);
 
-/// Registers a tool: the callback answers `callTool(name, args)` and `tools.name(args)` of executions that are
-/// submitted from now on. INVALID_ARGUMENT: a NULL, or a name that is not accepted (the message says what is) or is
-/// registered already. POOL_CLOSED. FORKED.
+/// Registers a tool, in place of one of the same name: the callback answers `callTool(name, args)` and
+/// `tools.name(args)` of executions that are submitted from now on. INVALID_ARGUMENT: a NULL, or a name that is not
+/// accepted (the message says what is). POOL_CLOSED. FORKED.
 enclave_status_t enclave_pool_register_tool(const struct enclave_pool_t *pool,
                                             const char *name,
                                             size_t name_len,

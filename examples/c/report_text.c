@@ -13,7 +13,7 @@ enum {
     /* Where there is no terminal. */
     DEFAULT_WIDTH = 160,
     MIN_RESULT_WIDTH = 40,
-    MAX_CONSOLE_LINES = 20,
+    MAX_CONSOLE_LINES = 10,
 };
 
 static size_t name_width;
@@ -84,11 +84,9 @@ static void print_lines(const char *prefix, const char *text, size_t len) {
     while (from <= len) {
         const char *newline = memchr(text + from, '\n', len - from);
         size_t line_len = newline != NULL ? (size_t)(newline - (text + from)) : len - from;
-        if (line_len > 0 || newline != NULL) {
-            fputs(prefix, stdout);
-            print_text(text + from, line_len, SIZE_MAX);
-            putchar('\n');
-        }
+        fputs(prefix, stdout);
+        print_text(text + from, line_len, SIZE_MAX);
+        putchar('\n');
         from += line_len + 1;
     }
 }

@@ -10,4 +10,4 @@ for (const { name, rows, columns } of datasets) {
 console.debug("first columns:", datasets.map(({ columns }) => columns[0]));
 if (cells > 5000) console.warn("that is a lot of cells:", cells);
 console.error(new RangeError("an error is printed with its name and message"));
-cells;
+return cells;

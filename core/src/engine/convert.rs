@@ -474,9 +474,11 @@ pub(super) struct BytesOverview {
 
 pub(super) fn bytes_of(object: Handle<*mut JSObject>) -> BytesOverview {
     let (data, length) = raw_bytes(object).unwrap_or((std::ptr::null_mut(), 0));
-    // SAFETY: nothing has run since the pointer was taken.
-    let first =
-        if length == 0 { Vec::new() } else { unsafe { std::slice::from_raw_parts(data, length.min(50)) }.to_vec() };
+    let first = match length {
+        0 => Vec::new(),
+        // SAFETY: nothing has run since the pointer was taken.
+        _ => unsafe { std::slice::from_raw_parts(data, length.min(50)) }.to_vec(),
+    };
     // SAFETY: `object` is rooted and a typed array.
     let elements = match unsafe { mozjs::jsapi::JS_IsTypedArrayObject(object.get()) } {
         // SAFETY: as above.

@@ -251,6 +251,7 @@ impl Inspector {
     ) -> JsResult<()> {
         // SAFETY: `object` is rooted, here and below.
         let is_view = unsafe { JS_IsArrayBufferViewObject(object.get()) };
+        // SAFETY: as above.
         let is_buffer = unsafe { IsArrayBufferObjectMaybeShared(object.get()) };
         match class {
             ESClass::Array => {
@@ -444,7 +445,7 @@ impl Inspector {
 
     fn more(&mut self, length: u32, what: &str) {
         let more = length.saturating_sub(MAX_ITEMS);
-        let plural = if what.ends_with('y') { format!("{}ies", &what[..what.len() - 1]) } else { format!("{what}s") };
+        let plural = what.strip_suffix('y').map_or_else(|| format!("{what}s"), |stem| format!("{stem}ies"));
         match more {
             0 => {}
             1 => self.text(&format!(", ... 1 more {what}")),
@@ -783,7 +784,7 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
-/// The text of a container with each of its own items on a line.
+/// The text of a container with each of its own items on a line; short ones of an array share lines.
 fn break_at_top(text: &str) -> String {
     let mut broken = String::with_capacity(text.len() + 64);
     let (mut level, mut quote, mut escaped) = (0, None, false);
@@ -803,7 +804,11 @@ fn break_at_top(text: &str) -> String {
                 }
             }
             (None, '}' | ']') => level -= 1,
-            (None, ',') if level == 1 && rest.next_if(|(_, c)| *c == ' ').is_some() => broken.push_str("\n  "),
+            (None, ',') if level == 1 && rest.next_if(|(_, c)| *c == ' ').is_some() => {
+                let line = broken.len() - broken.rfind('\n').unwrap_or(0);
+                let shares = text.starts_with('[') && line < WIDTH - 16;
+                broken.push_str(if shares { " " } else { "\n  " });
+            }
             _ => {}
         }
     }

@@ -305,7 +305,7 @@ impl Isolate {
             Ok(result) => result,
         };
         if condemned.is_none() && killed {
-            condemned = result.as_ref().err().map(|error| recycle_reason(error));
+            condemned = result.as_ref().err().map(recycle_reason);
         }
         let current = std::mem::replace(&mut *self.state.current.borrow_mut(), Current::none());
         let stats = current.stats(&self.state.ledger);

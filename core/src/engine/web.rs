@@ -139,7 +139,7 @@ const FORGIVING: GeneralPurpose = GeneralPurpose::new(
 /// The WHATWG's "forgiving-base64 decode".
 fn forgiving_decode(text: &mut Vec<u8>) -> Option<Vec<u8>> {
     text.retain(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\x0c' | b'\r'));
-    if text.len() % 4 == 0 {
+    if text.len().is_multiple_of(4) {
         for _ in 0..2 {
             if text.last() == Some(&b'=') {
                 text.pop();

@@ -11,7 +11,7 @@ use crate::error::Error;
 
 crate::sync::thread_local! {
     /// The pools that this thread is inside of, innermost last.
-    static INSIDE: RefCell<Vec<u64>> = RefCell::new(Vec::new());
+    static INSIDE: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Inside a pool until dropped.
