@@ -109,7 +109,7 @@ run: examples ## Build, install into target/stage, and run the scripts of exampl
 
 .PHONY: bench
 bench: setup ## Measure executions per second and latencies
-	$(CARGO) bench --locked -p enclave-core --benches
+	$(CARGO) bench --locked -p enclave-core --bench pool -- $(ARGS)
 
 # --- Test
 

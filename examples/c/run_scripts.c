@@ -78,8 +78,10 @@ static bool find_preset(const char *name, enclave_preset_t *preset) {
         const char *name;
         enclave_preset_t preset;
     } all[] = {
-        {"default", ENCLAVE_PRESET_DEFAULT},   {"strict", ENCLAVE_PRESET_STRICT},
-        {"secure", ENCLAVE_PRESET_SECURE},     {"standard", ENCLAVE_PRESET_STANDARD},
+        {"default", ENCLAVE_PRESET_DEFAULT},
+        {"strict", ENCLAVE_PRESET_STRICT},
+        {"secure", ENCLAVE_PRESET_SECURE},
+        {"standard", ENCLAVE_PRESET_STANDARD},
         {"permissive", ENCLAVE_PRESET_PERMISSIVE},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
@@ -150,10 +152,14 @@ static bool read_option(options_t *options, int option, const char *argument) {
 
 static bool read_options(options_t *options, int argc, char **argv) {
     static const struct option known[] = {
-        {"preset", required_argument, NULL, 'p'}, {"set", required_argument, NULL, 's'},
-        {"timeout", required_argument, NULL, 't'}, {"data", required_argument, NULL, 'd'},
-        {"console", no_argument, NULL, 'c'},      {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},         {"version", no_argument, NULL, 'v'},
+        {"preset", required_argument, NULL, 'p'},
+        {"set", required_argument, NULL, 's'},
+        {"timeout", required_argument, NULL, 't'},
+        {"data", required_argument, NULL, 'd'},
+        {"console", no_argument, NULL, 'c'},
+        {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'v'},
         {NULL, 0, NULL, 0},
     };
     int option;

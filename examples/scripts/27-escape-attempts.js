@@ -37,7 +37,12 @@ inspect(globalThis);
 
 // Code from strings, through every constructor that makes functions. Where the pool allows it, it must still see
 // this global and no other.
-const makers = [Function, (async () => {}).constructor, function* () {}.constructor, (async function* () {}).constructor];
+const makers = [
+  Function,
+  (async () => {}).constructor,
+  function* () {}.constructor,
+  (async function* () {}).constructor,
+];
 for (const [i, maker] of makers.entries()) {
   await attempt(`maker ${i}`, async () => {
     const made = maker("return globalThis")();

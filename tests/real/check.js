@@ -7,7 +7,12 @@ const path = require("node:path");
 const libraries = require("./libraries.js");
 
 const [sources, nodeLines, poolLines] = process.argv.slice(2);
-const read = (file) => fs.readFileSync(file, "utf8").split("\n").filter(Boolean).map((line) => JSON.parse(line));
+const read = (file) =>
+  fs
+    .readFileSync(file, "utf8")
+    .split("\n")
+    .filter(Boolean)
+    .map((line) => JSON.parse(line));
 
 /** The place of the first difference between two values of JSON, the order of keys included; undefined if they are equal. */
 function difference(expected, actual, place = "result") {
@@ -49,7 +54,8 @@ function fault(node, runs, refused) {
   }
   if (node.status !== "OK") return `Node itself ends in ${ending(node)}`;
   for (const [i, run] of runs.entries()) {
-    if (run.status !== "OK") return `run ${i + 1} ends in ${ending(run)}${run.error.stack ? `\n${run.error.stack}` : ""}`;
+    if (run.status !== "OK")
+      return `run ${i + 1} ends in ${ending(run)}${run.error.stack ? `\n${run.error.stack}` : ""}`;
     const found = difference(node.value, run.value);
     if (found) return `run ${i + 1} differs: ${found}`;
   }
@@ -66,7 +72,11 @@ const milliseconds = (time) => `${Math.round(time / 1e6)} ms`;
 const size = (bytes) => (bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
 
 const columns = [6, 22, 12, 10, 10, 10, 20, 10, 10];
-const row = (cells) => cells.map((cell, i) => String(cell ?? "").padEnd(columns[i])).join("").trimEnd();
+const row = (cells) =>
+  cells
+    .map((cell, i) => String(cell ?? "").padEnd(columns[i]))
+    .join("")
+    .trimEnd();
 console.log(row(["", "library", "preset", "source", "result", "Node", "pool (twice)", "CPU", "memory"]));
 
 const nodeRuns = read(nodeLines);

@@ -16,12 +16,23 @@ function makeOrders(count, seed) {
   const pick = (list) => list[Math.floor(next() * list.length)];
   const customers = ["Ada", "Björn", "Chloé", "Dmitri", "Eun-ji", "Fatima", "Giovanni", "Håkon", "Iñaki", "Jürgen"];
   const products = ["apple", "bread", "coffee", "dragonfruit 🐉", "eggs", "flour", "ginger", "honey"];
-  const notes = ["", "leave at the door", 'say "hello", please', "two lines:\nfirst, second", "<b>fragile</b> & cold", "übermorgen"];
+  const notes = [
+    "",
+    "leave at the door",
+    'say "hello", please',
+    "two lines:\nfirst, second",
+    "<b>fragile</b> & cold",
+    "übermorgen",
+  ];
   const orders = [];
   for (let id = 1; id <= count; id++) {
     const lines = [];
     for (let line = Math.floor(next() * 4); line >= 0; line--) {
-      lines.push({ product: pick(products), quantity: 1 + Math.floor(next() * 9), cents: 50 + Math.floor(next() * 5000) });
+      lines.push({
+        product: pick(products),
+        quantity: 1 + Math.floor(next() * 9),
+        cents: 50 + Math.floor(next() * 5000),
+      });
     }
     orders.push({
       id,

@@ -24,7 +24,11 @@ function toJson(value) {
   }
   // Array.from also reaches the holes of an array.
   if (Array.isArray(value) || types.isSet(value)) return `[${Array.from(value, toJson).join(",")}]`;
-  if (types.isNativeError(value)) return object([["name", value.name], ["message", value.message]]);
+  if (types.isNativeError(value))
+    return object([
+      ["name", value.name],
+      ["message", value.message],
+    ]);
   return object(Object.entries(value).filter(([, item]) => !["function", "symbol"].includes(typeof item)));
 }
 
@@ -38,10 +42,23 @@ const silent = Object.fromEntries(Object.keys(console).map((level) => [level, ()
 /** A global as the pool's are. */
 function makeContext(allowsCodeGeneration) {
   const context = vm.createContext(
-    { atob, btoa, clearTimeout, console: silent, queueMicrotask, setTimeout, structuredClone, TextDecoder, TextEncoder },
+    {
+      atob,
+      btoa,
+      clearTimeout,
+      console: silent,
+      queueMicrotask,
+      setTimeout,
+      structuredClone,
+      TextDecoder,
+      TextEncoder,
+    },
     { codeGeneration: { strings: allowsCodeGeneration, wasm: false } },
   );
-  vm.runInContext("delete globalThis.Atomics; delete globalThis.SharedArrayBuffer; delete globalThis.WebAssembly;", context);
+  vm.runInContext(
+    "delete globalThis.Atomics; delete globalThis.SharedArrayBuffer; delete globalThis.WebAssembly;",
+    context,
+  );
   return context;
 }
 
@@ -53,7 +70,10 @@ async function run(preset, file) {
     const value = await vm.runInContext(source, makeContext(preset === "permissive"), { filename: file });
     outcome = `"status":"OK","value":${toJson(value)}`;
   } catch (error) {
-    outcome = `"status":"EXCEPTION","error":${object([["name", error.name], ["message", String(error)]])}`;
+    outcome = `"status":"EXCEPTION","error":${object([
+      ["name", error.name],
+      ["message", String(error)],
+    ])}`;
   }
   const time = Math.round((performance.now() - start) * 1e6);
   console.log(`{"file":${JSON.stringify(file)},"preset":"${preset}","run_time_ns":${time},${outcome}}`);

@@ -25,7 +25,8 @@ use crate::worker::{Control, KillReason, RecycleReason};
 /// How long the pool waits for things that should not take long.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
-    /// From the kill until a worker that has not come back is set aside.
+    /// From the kill until a worker that has not come back is set aside, if it has worked on meanwhile. One that could
+    /// not, because the machine is busy or a callback waits, has [`STARVED`] times as long.
     pub kill: Duration,
     /// From the deadline of a shutdown until workers that tidy up, start or leave are set aside.
     pub shutdown: Duration,
@@ -46,11 +47,16 @@ impl Patience {
     }
 }
 
+/// See [`Patience::kill`].
+const STARVED: u32 = 4;
+
 /// A kill that was asked for.
 #[derive(Clone, Copy)]
 pub(super) struct Kill {
     pub reason: KillReason,
     since: Instant,
+    /// CPU time of the worker then.
+    cpu: Option<Duration>,
     /// When to ask again.
     again: Instant,
 }
@@ -59,8 +65,18 @@ impl Kill {
     const SOONEST: Duration = Duration::from_millis(5);
     const LATEST: Duration = Duration::from_millis(250);
 
-    fn new(reason: KillReason, now: Instant) -> Self {
-        Kill { reason, since: now, again: now + Kill::SOONEST }
+    fn new(reason: KillReason, control: Option<&Arc<dyn Control>>, now: Instant) -> Self {
+        let cpu = control.and_then(|control| control.cpu_time());
+        Kill { reason, since: now, cpu, again: now + Kill::SOONEST }
+    }
+
+    /// Whether the worker has had time enough to stop.
+    fn is_ignored(&self, grace: Duration, control: Option<&Arc<dyn Control>>, now: Instant) -> bool {
+        let worked = || {
+            let cpu = control.and_then(|control| control.cpu_time()).unwrap_or_default();
+            self.cpu.is_none_or(|before| cpu.saturating_sub(before) >= grace / 2)
+        };
+        self.since + grace * STARVED <= now || (self.since + grace <= now && worked())
     }
 
     /// Asks again if it is time to. The pauses grow with the time that has passed: 5 ms at first, 250 ms after 2 s.
@@ -160,7 +176,7 @@ impl State {
         if running.kill.is_some() {
             return;
         }
-        running.kill = Some(Kill::new(reason, now));
+        running.kill = Some(Kill::new(reason, slot.control.as_ref(), now));
         effects.kill(slot.control.as_ref(), running.id, reason);
         self.expect(now + Kill::SOONEST.min(self.rules.patience.kill), effects);
     }
@@ -229,7 +245,7 @@ impl State {
                     };
                     self.kill(worker, reason, now, effects);
                 }
-                Some(kill) if kill.since + self.rules.patience.kill <= now => {
+                Some(kill) if kill.is_ignored(self.rules.patience.kill, slot.control.as_ref(), now) => {
                     self.set_aside_executing(worker, now, effects);
                 }
                 Some(kill) => kill.repeat(running.id, slot.control.as_ref(), now, effects),
@@ -317,8 +333,9 @@ impl State {
         let Patience { kill: grace, shutdown, rest } = self.rules.patience;
         let workers = self.workers.values().filter_map(|slot| match &slot.stage {
             Stage::Executing(running) => {
-                let set_aside = running.kill.map(|kill| kill.since + grace);
-                [Some(running.next_look()), set_aside].into_iter().flatten().min()
+                let kill = running.kill.map(|kill| kill.since);
+                let set_aside = kill.map(|since| [since + grace, since + grace * STARVED]);
+                set_aside.into_iter().flatten().filter(|at| *at > now).chain([running.next_look()]).min()
             }
             Stage::SetAside(Some((_, kill))) => Some(kill.again),
             _ => None,

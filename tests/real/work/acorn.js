@@ -32,14 +32,33 @@
       get n() { return this.#n ?? 0n; } async *each(...rest) { for await (const x of rest) yield x.y ??= x\`\${1}\`; } }
     label: for (const [a, { b = 2 ** 3, ...c }] of new Map) { if (/(?<year>\\d{4})\\p{L}+/u.test(a?.b)) continue label; }
     export default async (x) => { await using y = x; }; export * as all from "module" with { type: "json" };`;
-  const broken = ["let x = ;", "a => { return }}", "'open", "`${", "/(/", "let a, a", "class { }", "0_", "await 1", "for (;;", "\\u{110000}"];
+  const broken = [
+    "let x = ;",
+    "a => { return }}",
+    "'open",
+    "`${",
+    "/(/",
+    "let a, a",
+    "class { }",
+    "0_",
+    "await 1",
+    "for (;;",
+    "\\u{110000}",
+  ];
 
   return {
     lodash: summary(inputs.lodash, { sourceType: "script" }),
     module: summary(inputs.esm, { sourceType: "module" }),
-    tree: JSON.parse(JSON.stringify(acorn.parse(modern, { ecmaVersion: "latest", sourceType: "module" }), (key, value) =>
-      typeof value === "bigint" || value instanceof RegExp ? String(value) : value)),
-    tokens: [...acorn.tokenizer(modern.slice(0, 120), { ecmaVersion: "latest" })].map((token) => [token.type.label, token.start, token.end]),
+    tree: JSON.parse(
+      JSON.stringify(acorn.parse(modern, { ecmaVersion: "latest", sourceType: "module" }), (key, value) =>
+        typeof value === "bigint" || value instanceof RegExp ? String(value) : value,
+      ),
+    ),
+    tokens: [...acorn.tokenizer(modern.slice(0, 120), { ecmaVersion: "latest" })].map((token) => [
+      token.type.label,
+      token.start,
+      token.end,
+    ]),
     broken: broken.map((text) => {
       try {
         return acorn.parse(text, { ecmaVersion: "latest" }).type;

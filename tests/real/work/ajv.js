@@ -55,7 +55,12 @@
   });
   const validateFormats = ajv.compile({
     type: "object",
-    properties: Object.fromEntries(["date-time", "email", "ipv6", "uri", "uuid", "regex", "duration", "hostname"].map((format) => [format, { type: "string", format }])),
+    properties: Object.fromEntries(
+      ["date-time", "email", "ipv6", "uri", "uuid", "regex", "duration", "hostname"].map((format) => [
+        format,
+        { type: "string", format },
+      ]),
+    ),
   });
 
   const check = (validate, data) => (validate(data) ? true : validate.errors.map((error) => ({ ...error })));
@@ -64,13 +69,36 @@
     orders: orders.map((order) => check(validateOrder, order)),
     filled: orders.slice(0, 5),
     trees: [
-      check(validateTree, { name: "root", children: [{ name: "a" }, { name: "b", children: [{ name: "c", children: [] }] }] }),
+      check(validateTree, {
+        name: "root",
+        children: [{ name: "a" }, { name: "b", children: [{ name: "c", children: [] }] }],
+      }),
       check(validateTree, { name: "root", children: [{ name: "a", children: [{ title: "no name" }, 7] }] }),
     ],
-    shapes: [{ kind: "circle", radius: 2 }, { kind: "square", radius: 2 }, { kind: "line" }, {}].map((shape) => check(validateShape, shape)),
+    shapes: [{ kind: "circle", radius: 2 }, { kind: "square", radius: 2 }, { kind: "line" }, {}].map((shape) =>
+      check(validateShape, shape),
+    ),
     formats: [
-      check(validateFormats, { "date-time": "2024-02-29T23:59:60Z", email: "a@b.example", ipv6: "::1", uri: "https://a.example/?q=1#f", uuid: "123e4567-e89b-12d3-a456-426614174000", regex: "(a|b)*", duration: "P1DT2H", hostname: "a.example" }),
-      check(validateFormats, { "date-time": "2023-02-29T00:00:00Z", email: "a@", ipv6: "1::2::3", uri: "not one", uuid: "123", regex: "(", duration: "1D", hostname: "-" }),
+      check(validateFormats, {
+        "date-time": "2024-02-29T23:59:60Z",
+        email: "a@b.example",
+        ipv6: "::1",
+        uri: "https://a.example/?q=1#f",
+        uuid: "123e4567-e89b-12d3-a456-426614174000",
+        regex: "(a|b)*",
+        duration: "P1DT2H",
+        hostname: "a.example",
+      }),
+      check(validateFormats, {
+        "date-time": "2023-02-29T00:00:00Z",
+        email: "a@",
+        ipv6: "1::2::3",
+        uri: "not one",
+        uuid: "123",
+        regex: "(",
+        duration: "1D",
+        hostname: "-",
+      }),
     ],
     badSchema: [ajv.validateSchema({ type: "strange", minimum: "one" }), ajv.errors.map((error) => error.message)],
   };

@@ -7,17 +7,34 @@
   for (let i = 0; i < 1000; i++) adder.add(0.1);
   const bins = d3.bin().domain([0, 100]).thresholds(12)(weights);
   const sorted = Float64Array.from(weights).sort(d3.ascending);
-  const byDate = d3.index(orders.slice(0, 200), (order) => order.date, (order) => order.id);
+  const byDate = d3.index(
+    orders.slice(0, 200),
+    (order) => order.date,
+    (order) => order.id,
+  );
 
   return {
     groups: d3.rollup(
       orders,
-      (group) => ({ count: group.length, cents: d3.sum(group, orderTotal), median: d3.median(group, (order) => order.weight) }),
+      (group) => ({
+        count: group.length,
+        cents: d3.sum(group, orderTotal),
+        median: d3.median(group, (order) => order.weight),
+      }),
       (order) => order.country,
       (order) => order.customer,
     ),
-    flat: d3.flatRollup(orders, (group) => group.length, (order) => order.date.slice(0, 7), (order) => order.express),
-    sorted: d3.groupSort(orders, (a, b) => d3.descending(d3.sum(a, orderTotal), d3.sum(b, orderTotal)), (order) => order.customer),
+    flat: d3.flatRollup(
+      orders,
+      (group) => group.length,
+      (order) => order.date.slice(0, 7),
+      (order) => order.express,
+    ),
+    sorted: d3.groupSort(
+      orders,
+      (a, b) => d3.descending(d3.sum(a, orderTotal), d3.sum(b, orderTotal)),
+      (order) => order.customer,
+    ),
     index: [...byDate].slice(0, 20).map(([date, orders]) => [date, [...orders.keys()]]),
     bins: bins.map((bin) => [bin.x0, bin.x1, bin.length]),
     summary: {
@@ -34,22 +51,42 @@
       least: d3.least(orders, (a, b) => a.weight - b.weight || a.id - b.id),
       greatest: d3.greatestIndex(totals),
     },
-    thresholds: [d3.thresholdFreedmanDiaconis(weights, 0, 100), d3.thresholdScott(weights, 0, 100), d3.thresholdSturges(weights)],
-    ticks: [[0, 1, 7], [-3.5, 12.25, 20], [1e-7, 3e-7, 5], [0, 987654321, 10], [10, 0, 4]].map(([start, stop, count]) => ({
+    thresholds: [
+      d3.thresholdFreedmanDiaconis(weights, 0, 100),
+      d3.thresholdScott(weights, 0, 100),
+      d3.thresholdSturges(weights),
+    ],
+    ticks: [
+      [0, 1, 7],
+      [-3.5, 12.25, 20],
+      [1e-7, 3e-7, 5],
+      [0, 987654321, 10],
+      [10, 0, 4],
+    ].map(([start, stop, count]) => ({
       ticks: d3.ticks(start, stop, count),
       step: d3.tickStep(start, stop, count),
       nice: d3.nice(start, stop, count),
     })),
-    search: [0, 12.5, 50, 99.9, 200].map((x) => [d3.bisectLeft(sorted, x), d3.bisectRight(sorted, x), d3.bisectCenter(sorted, x)]),
+    search: [0, 12.5, 50, 99.9, 200].map((x) => [
+      d3.bisectLeft(sorted, x),
+      d3.bisectRight(sorted, x),
+      d3.bisectCenter(sorted, x),
+    ]),
     sets: [
       d3.union("abc", "cde"),
-      d3.intersection(orders.map((order) => order.country), ["DE", "JP", "US"]),
+      d3.intersection(
+        orders.map((order) => order.country),
+        ["DE", "JP", "US"],
+      ),
       d3.difference("abcdef", "bd", "f"),
       d3.superset("abcdef", "ace"),
       d3.disjoint([1, 2], [3, 4]),
     ],
     cross: d3.cross([1, 2, 3], "ab", (number, letter) => letter + number),
-    matrix: d3.transpose([[1, 2, 3], [4, 5, 6]]),
+    matrix: d3.transpose([
+      [1, 2, 3],
+      [4, 5, 6],
+    ]),
     pairs: d3.pairs([1, 4, 9, 16, 25], (a, b) => b - a),
     shuffled: d3.shuffler(randomNumbers(33))(d3.range(100)),
     selected: d3.quickselect(Array.from(weights), 1500)[1500],

@@ -24,7 +24,10 @@
       size: bytes.length,
       packed: levels.map((level) => [level.length, hash(level)]),
       same: levels.every((level) => equal(fflate.unzlibSync(level), bytes)) && equal(fflate.gunzipSync(gzip), bytes),
-      raw: equal(fflate.inflateSync(fflate.deflateSync(bytes, { mem: 4 }), { out: new Uint8Array(bytes.length) }), bytes),
+      raw: equal(
+        fflate.inflateSync(fflate.deflateSync(bytes, { mem: 4 }), { out: new Uint8Array(bytes.length) }),
+        bytes,
+      ),
       gzip: hash(gzip),
     };
   });
@@ -40,18 +43,28 @@
 
   const mtime = new Date(2024, 1, 29, 12, 34, 56);
   const archive = fflate.zipSync(
-    { "read me.txt": fflate.strToU8("Grüße 🐉"), data: { "orders.json": samples.orders, "noise.bin": [noise, { level: 0 }] } },
+    {
+      "read me.txt": fflate.strToU8("Grüße 🐉"),
+      data: { "orders.json": samples.orders, "noise.bin": [noise, { level: 0 }] },
+    },
     { mtime, comment: "made by a test" },
   );
   const entries = fflate.unzipSync(archive, { filter: (file) => file.size < 100000 });
 
   return {
     packed,
-    stream: { chunks: chunks.map(([chunk, final]) => [chunk.length, hash(chunk), final]), same: text === inputs.changelog },
+    stream: {
+      chunks: chunks.map(([chunk, final]) => [chunk.length, hash(chunk), final]),
+      same: text === inputs.changelog,
+    },
     archive: { size: archive.length, hash: hash(archive), head: archive.slice(0, 64) },
     entries: Object.entries(entries).map(([name, bytes]) => [name, bytes.length, hash(bytes)]),
     text: fflate.strFromU8(entries["read me.txt"]),
-    broken: [[1, 2, 3], [0x78, 0x9c, 0xff], [0x1f, 0x8b, 8, 0]].map((bytes) => {
+    broken: [
+      [1, 2, 3],
+      [0x78, 0x9c, 0xff],
+      [0x1f, 0x8b, 8, 0],
+    ].map((bytes) => {
       try {
         return fflate.decompressSync(Uint8Array.from(bytes));
       } catch (error) {

@@ -11,7 +11,7 @@
   });
   engine.registerHelper("equal", (a, b) => a === b);
   engine.registerPartial("line", "{{pad}}{{quantity}} x {{{product}}} at {{money cents}}\n");
-  engine.registerPartial("layout", "<main title=\"{{title}}\">{{> @partial-block}}</main>");
+  engine.registerPartial("layout", '<main title="{{title}}">{{> @partial-block}}</main>');
 
   const invoice = engine.compile(
     `{{#> layout title=customer}}
@@ -30,8 +30,11 @@
     "{{#each map}}{{@key}}={{this}};{{/each}}": { map: { one: 1, two: null, three: false } },
     "{{#unless no}}yes{{^}}no{{/unless}} \\{{raw}} {{{{raw}}}} {{not}} {{{{/raw}}}}": {},
     "{{#times 3 as |n|}}{{n}}{{@round}} {{^}}none{{/times}}{{#times 0}}x{{else}}none{{/times}}": {},
-    "{{#list}}{{.}},{{/list}}{{^missing}}empty{{/missing}}{{#object}}{{name}}{{/object}}": { list: [1, 2], object: { name: "n" } },
-    "{{#*inline \"item\"}}[{{name}}]{{/inline}}{{#each list}}{{> item}}{{/each}}": { list: [{ name: 1 }, { name: 2 }] },
+    "{{#list}}{{.}},{{/list}}{{^missing}}empty{{/missing}}{{#object}}{{name}}{{/object}}": {
+      list: [1, 2],
+      object: { name: "n" },
+    },
+    '{{#*inline "item"}}[{{name}}]{{/inline}}{{#each list}}{{> item}}{{/each}}': { list: [{ name: 1 }, { name: 2 }] },
     "a  {{~a~}}  b\n\n{{#if a}}\n  c\n{{/if}}\nd": { a: 1 },
     "{{constructor.name}}|{{__proto__.x}}|{{toString}}": { own: 1 },
   };
@@ -57,7 +60,9 @@
       attempt("{{a.b}}", {}, { strict: true }),
       attempt("{{known 1}}", {}, { knownHelpers: {}, knownHelpersOnly: true }),
     ],
-    broken: ["{{#if a}}", "{{/if}}", "{{a", "{{> nowhere}}", "{{#each}}{{/each}}", "{{missing 1}}", "{{#a}}{{/b}}"].map((template) => attempt(template, {})),
+    broken: ["{{#if a}}", "{{/if}}", "{{a", "{{> nowhere}}", "{{#each}}{{/each}}", "{{missing 1}}", "{{#a}}{{/b}}"].map(
+      (template) => attempt(template, {}),
+    ),
     tree: JSON.parse(JSON.stringify(engine.parse("Hello {{#if (a b c=1)}}{{x.y}}{{else}}{{{z}}}{{/if}}"))),
     code: engine.precompile("{{#each list}}{{money this}}{{/each}}", { knownHelpers: { money: true } }),
   };

@@ -1,6 +1,23 @@
 // Builds and changes large persistent collections, shares structure between versions, and compares them by value.
 (() => {
-  const { List, Map: IMap, OrderedMap, OrderedSet, Range, Record, Repeat, Seq, Set: ISet, Stack, fromJS, is, hash, merge, mergeDeepWith, setIn } = Immutable;
+  const {
+    List,
+    Map: IMap,
+    OrderedMap,
+    OrderedSet,
+    Range,
+    Record,
+    Repeat,
+    Seq,
+    Set: ISet,
+    Stack,
+    fromJS,
+    is,
+    hash,
+    merge,
+    mergeDeepWith,
+    setIn,
+  } = Immutable;
   const orders = fromJS(makeOrders(500, 8));
 
   const numbers = List(Range(0, 20000));
@@ -21,18 +38,26 @@
     .take(5);
 
   return {
-    versions: versions.filter((_, i) => i % 50 === 0).map((list) => [list.size, list.get(7919), list.last(), list.hashCode()]),
+    versions: versions
+      .filter((_, i) => i % 50 === 0)
+      .map((list) => [list.size, list.get(7919), list.last(), list.hashCode()]),
     first: versions[0].equals(numbers) && versions[0].reduce((a, b) => a + b, 0),
     many: { size: many.size, sum: many.reduce((a, b) => a + b, 0), some: many.get("key 14999"), hash: many.hashCode() },
     order: many.keySeq().take(40).toArray(),
     colliding: colliding.sortBy((_, key) => key).toJS(),
     countries: orders
       .groupBy((order) => order.get("country"))
-      .map((group) => group.flatMap((order) => order.get("lines")).reduce((sum, line) => sum + line.get("quantity") * line.get("cents"), 0))
+      .map((group) =>
+        group
+          .flatMap((order) => order.get("lines"))
+          .reduce((sum, line) => sum + line.get("quantity") * line.get("cents"), 0),
+      )
       .sort((a, b) => b - a)
       .toArray(),
     updated: orders
-      .update(0, (order) => order.updateIn(["lines", 0, "cents"], (cents) => cents * 2).setIn(["address", "street"], "Main"))
+      .update(0, (order) =>
+        order.updateIn(["lines", 0, "cents"], (cents) => cents * 2).setIn(["address", "street"], "Main"),
+      )
       .get(0)
       .toJS(),
     nested: [
@@ -48,15 +73,28 @@
       is(0, -0),
       [IMap({ a: 1 }), List("abc"), "text", 1.5, true, null].map((value) => hash(value)),
     ],
-    sets: [ISet("abcde").union("xyz").subtract("a").intersect("bcxyz").sort().join(""), OrderedSet("hello world").toArray()],
+    sets: [
+      ISet("abcde").union("xyz").subtract("a").intersect("bcxyz").sort().join(""),
+      OrderedSet("hello world").toArray(),
+    ],
     lists: {
       sliced: numbers.slice(-5).unshift(1, 2).toJS(),
       zipped: List("abc").zip(Range(1, Infinity), Repeat("z")).toJS(),
       splice: List("abcdef").splice(1, 2, "X", "Y", "Z").interpose("-").join(""),
       stack: Stack("abc").push("d", "e").pop().toArray(),
-      windows: numbers.take(10).toSeq().groupBy((n) => n % 3).map((seq) => seq.toList()).toJS(),
+      windows: numbers
+        .take(10)
+        .toSeq()
+        .groupBy((n) => n % 3)
+        .map((seq) => seq.toList())
+        .toJS(),
     },
-    ordered: OrderedMap({ z: 1, y: 2 }).set("x", 3).delete("y").set("y", 4).mapKeys((key) => key.toUpperCase()).toArray(),
+    ordered: OrderedMap({ z: 1, y: 2 })
+      .set("x", 3)
+      .delete("y")
+      .set("y", 4)
+      .mapKeys((key) => key.toUpperCase())
+      .toArray(),
     record: [point.toJS(), point.has("z"), String(point), is(point, Point({ x: 3, y: 4 }))],
     lazy: [lazy.toArray(), counted.length],
     text: String(fromJS({ a: [1, { b: "c" }], s: "x" })),

@@ -39,7 +39,10 @@ another ~~gone~~ &copy; &#35; \\* <kbd>raw</kbd> *un*balanced** __init__ snake_c
   const renderer = {
     heading({ tokens, depth }) {
       const text = this.parser.parseInline(tokens);
-      const slug = text.toLowerCase().replace(/<[^>]*>/g, "").replace(/[^\p{L}\d]+/gu, "-");
+      const slug = text
+        .toLowerCase()
+        .replace(/<[^>]*>/g, "")
+        .replace(/[^\p{L}\d]+/gu, "-");
       headings.push(`${depth} ${slug}`);
       return `<h${depth} id="${slug}">${text}</h${depth}>\n`;
     },
@@ -74,6 +77,8 @@ another ~~gone~~ &copy; &#35; \\* <kbd>raw</kbd> *un*balanced** __init__ snake_c
     hard: [{}, { gfm: false }, { breaks: true }, { pedantic: true }].map((options) => marked.parse(hard, options)),
     inline: marked.parseInline("*a* `b` [c](d)"),
     tokens: JSON.parse(JSON.stringify(marked.lexer(hard))),
-    long: marked.parse("> ".repeat(40) + "deep\n\n" + "*a **b ".repeat(200) + "\n\n" + "[".repeat(300) + "\n\n" + "- x\n".repeat(300)).length,
+    long: marked.parse(
+      "> ".repeat(40) + "deep\n\n" + "*a **b ".repeat(200) + "\n\n" + "[".repeat(300) + "\n\n" + "- x\n".repeat(300),
+    ).length,
   };
 })();

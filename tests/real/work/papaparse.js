@@ -1,14 +1,31 @@
 // Writes thousands of orders as CSV and reads them back, in several dialects, streamed row by row, and with mistakes.
 (() => {
   const orders = makeOrders(2500, 11);
-  const rows = orders.map(({ lines, ...order }) => ({ ...order, items: lines.length, total: orderTotal({ lines }) / 100, first: lines[0].product }));
-  const dialects = [{}, { delimiter: ";", newline: "\n" }, { quotes: true, delimiter: "\t" }, { quoteChar: "'", escapeChar: "\\" }, { escapeFormulae: true, columns: ["id", "note", "total"] }];
+  const rows = orders.map(({ lines, ...order }) => ({
+    ...order,
+    items: lines.length,
+    total: orderTotal({ lines }) / 100,
+    first: lines[0].product,
+  }));
+  const dialects = [
+    {},
+    { delimiter: ";", newline: "\n" },
+    { quotes: true, delimiter: "\t" },
+    { quoteChar: "'", escapeChar: "\\" },
+    { escapeFormulae: true, columns: ["id", "note", "total"] },
+  ];
   const written = dialects.map((dialect) => Papa.unparse(rows, dialect));
 
   /** A number that differs where the texts do. */
   const hash = (text) => Array.from(text).reduce((sum, letter) => (Math.imul(sum, 31) + letter.codePointAt(0)) | 0, 0);
   const read = written.map((text, i) =>
-    Papa.parse(text, { header: true, dynamicTyping: (column) => column !== "date", quoteChar: dialects[i].quoteChar, escapeChar: dialects[i].escapeChar }));
+    Papa.parse(text, {
+      header: true,
+      dynamicTyping: (column) => column !== "date",
+      quoteChar: dialects[i].quoteChar,
+      escapeChar: dialects[i].escapeChar,
+    }),
+  );
 
   const sums = new Map();
   let aborted = 0;
@@ -45,10 +62,27 @@
       Papa.parse(text),
       Papa.parse(text, { header: true, dynamicTyping: true, skipEmptyLines: "greedy", comments: "#" }),
     ]),
-    changed: Papa.parse(small.plain, { header: true, transformHeader: (name, i) => name.toUpperCase() + i, transform: (value, column) => `${column}:${value * 2}`, preview: 1 }),
+    changed: Papa.parse(small.plain, {
+      header: true,
+      transformHeader: (name, i) => name.toUpperCase() + i,
+      transform: (value, column) => `${column}:${value * 2}`,
+      preview: 1,
+    }),
     arrays: [
-      Papa.unparse([["x", null, undefined, true], [1.5, "a,b", ' "q" ', new Date(0)]]),
-      Papa.unparse({ fields: ["one", "two"], data: [[1, 2], [3, 4]] }, { header: false }),
+      Papa.unparse([
+        ["x", null, undefined, true],
+        [1.5, "a,b", ' "q" ', new Date(0)],
+      ]),
+      Papa.unparse(
+        {
+          fields: ["one", "two"],
+          data: [
+            [1, 2],
+            [3, 4],
+          ],
+        },
+        { header: false },
+      ),
       Papa.unparse([{ a: 1 }, { a: 2, b: 3 }], { columns: ["b", "a"] }),
     ],
   };

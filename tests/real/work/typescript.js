@@ -41,12 +41,22 @@ await result;`,
   const text = (name) => files[name] ?? library(name);
 
   function check(target) {
-    const options = { target, module: ts.ModuleKind.ES2022, moduleResolution: ts.ModuleResolutionKind.Bundler, strict: true, noUnusedLocals: true, declaration: true, noLib: true, types: [] };
+    const options = {
+      target,
+      module: ts.ModuleKind.ES2022,
+      moduleResolution: ts.ModuleResolutionKind.Bundler,
+      strict: true,
+      noUnusedLocals: true,
+      declaration: true,
+      noLib: true,
+      types: [],
+    };
     const outputs = {};
     const host = {
       fileExists: (name) => text(name) !== undefined,
       readFile: text,
-      getSourceFile: (name, languageVersion) => text(name) === undefined ? undefined : ts.createSourceFile(name, text(name), languageVersion, true),
+      getSourceFile: (name, languageVersion) =>
+        text(name) === undefined ? undefined : ts.createSourceFile(name, text(name), languageVersion, true),
       getDefaultLibFileName: () => "/lib.es5.d.ts",
       getCurrentDirectory: () => "/",
       getCanonicalFileName: (name) => name,
@@ -80,7 +90,11 @@ await result;`,
     version: ts.version,
     modern: check(ts.ScriptTarget.ES2022),
     old: check(ts.ScriptTarget.ES5),
-    single: ts.transpileModule("const a = <T,>(x: T) => <b c={x!}>{...d}</b>; export = a satisfies unknown;", { compilerOptions: { jsx: ts.JsxEmit.React, module: ts.ModuleKind.CommonJS, sourceMap: true }, fileName: "view.tsx", reportDiagnostics: true }).outputText,
+    single: ts.transpileModule("const a = <T,>(x: T) => <b c={x!}>{...d}</b>; export = a satisfies unknown;", {
+      compilerOptions: { jsx: ts.JsxEmit.React, module: ts.ModuleKind.CommonJS, sourceMap: true },
+      fileName: "view.tsx",
+      reportDiagnostics: true,
+    }).outputText,
     kinds,
   };
 })();

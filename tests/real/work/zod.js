@@ -1,9 +1,16 @@
 // Parses orders with a large schema, changes them on the way, reports what is wrong, and waits for async rules.
 (async () => {
   const line = z.strictObject({
-    product: z.string().trim().min(5).transform((product) => product.toUpperCase()),
+    product: z
+      .string()
+      .trim()
+      .min(5)
+      .transform((product) => product.toUpperCase()),
     quantity: z.number().int().min(1).max(8),
-    cents: z.int().positive().refine((cents) => cents % 100 !== 0, { error: "is a whole sum" }),
+    cents: z
+      .int()
+      .positive()
+      .refine((cents) => cents % 100 !== 0, { error: "is a whole sum" }),
   });
   const order = z
     .object({
@@ -13,11 +20,15 @@
       date: z.iso.date().pipe(z.coerce.date()),
       express: z.boolean().default(false),
       weight: z.number().lt(99),
-      note: z.string().optional().transform((note) => note || null),
+      note: z
+        .string()
+        .optional()
+        .transform((note) => note || null),
       lines: z.array(line).nonempty().max(3),
     })
     .superRefine((value, context) => {
-      if (value.express && value.weight > 50) context.addIssue({ code: "custom", path: ["weight"], message: "is too heavy for express" });
+      if (value.express && value.weight > 50)
+        context.addIssue({ code: "custom", path: ["weight"], message: "is too heavy for express" });
     })
     .transform((value) => ({ ...value, total: orderTotal(value) }));
 
@@ -39,8 +50,13 @@
 
   return {
     orders: makeOrders(400, 12).map((value) => plain(order.safeParse(value))),
-    shapes: [{ kind: "circle", radius: 2 }, { kind: "square", radius: 2 }, { kind: "line" }, null].map((value) => plain(shape.safeParse(value))),
-    trees: [{ name: "a", children: [{ name: "b", children: [] }] }, { name: "a", children: [{ children: [1] }] }].map((value) => plain(tree.safeParse(value))),
+    shapes: [{ kind: "circle", radius: 2 }, { kind: "square", radius: 2 }, { kind: "line" }, null].map((value) =>
+      plain(shape.safeParse(value)),
+    ),
+    trees: [
+      { name: "a", children: [{ name: "b", children: [] }] },
+      { name: "a", children: [{ children: [1] }] },
+    ].map((value) => plain(tree.safeParse(value))),
     names: (await Promise.all(["ada", "alan", "grace", 7].map((name) => unique.safeParseAsync(name)))).map(plain),
     kinds: Object.entries({
       bigint: z.bigint().gt(5n),
@@ -58,15 +74,34 @@
       preprocessed: z.preprocess((value) => (Array.isArray(value) ? value.length : value), z.number()),
     }).map(([name, schema]) => [
       name,
-      ...[7n, "12", "a@b.example", new Map([["k", new Set([1, "2"])]]), { ab: 1 }, ["s", 1, true, 0], "xyz", { a: 1, b: "2" }, "https://a.example", "123e4567-e89b-12d3-a456-426614174000", undefined].map((value) => {
+      ...[
+        7n,
+        "12",
+        "a@b.example",
+        new Map([["k", new Set([1, "2"])]]),
+        { ab: 1 },
+        ["s", 1, true, 0],
+        "xyz",
+        { a: 1, b: "2" },
+        "https://a.example",
+        "123e4567-e89b-12d3-a456-426614174000",
+        undefined,
+      ].map((value) => {
         const result = schema.safeParse(value);
-        return result.success ? { data: result.data } : result.error.issues.map(({ code, path, message }) => [code, path, message]);
+        return result.success
+          ? { data: result.data }
+          : result.error.issues.map(({ code, path, message }) => [code, path, message]);
       }),
     ]),
     derived: [
       order.safeParse({}).error.issues.length,
       plain(line.partial().safeParse({ quantity: 9 })),
-      plain(line.pick({ cents: true }).extend({ tax: z.literal([7, 19]) }).safeParse({ cents: 120, tax: 8 })),
+      plain(
+        line
+          .pick({ cents: true })
+          .extend({ tax: z.literal([7, 19]) })
+          .safeParse({ cents: 120, tax: 8 }),
+      ),
       z.toJSONSchema(z.object({ a: z.string().min(2).nullable(), b: z.array(shape), c: tree })),
       z.treeifyError(order.safeParse({ lines: [{ quantity: 0.5 }] }).error),
       z.prettifyError(shape.safeParse({ kind: 1 }).error),
