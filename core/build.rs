@@ -1,12 +1,18 @@
 //! Tells the linker to lead the engine's allocations through `engine::allocator`.
 
 /// The functions that are wrapped; each has its `__wrap_` twin there.
-const WRAPPED: [&str; 13] = [
+const WRAPPED: [&str; 18] = [
     "malloc",
     "calloc",
     "realloc",
     "free",
     "memalign",
+    // operator new, new[], new (nothrow), delete and delete[]: some of what they give, the engine frees with `free`.
+    "_Znwm",
+    "_Znam",
+    "_ZnwmRKSt9nothrow_t",
+    "_ZdlPv",
+    "_ZdaPv",
     "strdup",
     "strndup",
     "mmap",

@@ -162,6 +162,44 @@ unsafe extern "C" fn __wrap_memalign(alignment: usize, size: usize) -> *mut c_vo
     counted(unsafe { real::memalign(alignment, size) })
 }
 
+/// `operator new` and `new[]`: the engine is built without exceptions, so they cannot fail.
+fn new(size: usize) -> *mut c_void {
+    // SAFETY: no preconditions.
+    let block = unsafe { real::malloc(size.max(1)) };
+    if block.is_null() {
+        std::process::abort();
+    }
+    counted(block)
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn __wrap__Znwm(size: usize) -> *mut c_void {
+    new(size)
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn __wrap__Znam(size: usize) -> *mut c_void {
+    new(size)
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn __wrap__ZnwmRKSt9nothrow_t(size: usize, _nothrow: *const c_void) -> *mut c_void {
+    // SAFETY: no preconditions.
+    counted(unsafe { real::malloc(size.max(1)) })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn __wrap__ZdlPv(block: *mut c_void) {
+    // SAFETY: as above.
+    unsafe { __wrap_free(block) }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn __wrap__ZdaPv(block: *mut c_void) {
+    // SAFETY: as above.
+    unsafe { __wrap_free(block) }
+}
+
 #[unsafe(no_mangle)]
 unsafe extern "C" fn __wrap_strdup(text: *const c_char) -> *mut c_char {
     // SAFETY: as above.

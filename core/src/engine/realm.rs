@@ -9,13 +9,15 @@ use std::ptr::NonNull;
 
 use mozjs::context::{JSContext, RawJSContext};
 use mozjs::gc::Handle;
+use mozjs::jsapi::JS::{ColumnNumberOneOrigin, SetModuleLoadHook};
 use mozjs::jsapi::JSCLASS_RESERVED_SLOTS_SHIFT;
 use mozjs::jsapi::js::TempAllocPolicy;
 use mozjs::jsapi::{
-    CompilationType, ContextOptionsRef, HandleId, HandleObject, JS_GlobalObjectTraceHook, JS_LinearStringEqualsAscii,
-    JS_MayResolveStandardClass, JS_SetSecurityCallbacks, JSAtomState, JSClass, JSClassOps, JSLinearString, JSObject,
-    JSSecurityCallbacks, JSString, OnNewGlobalHookOption, RTPCallerTypeToken, RuntimeCode, SetRealmLocaleOverride,
-    SetRealmTimezoneOverride, SetReduceMicrosecondTimePrecisionCallback, StackGCVector, jsid,
+    CompilationType, ContextOptionsRef, HandleId, HandleObject, JS_GetRuntime, JS_GlobalObjectTraceHook,
+    JS_LinearStringEqualsAscii, JS_MayResolveStandardClass, JS_SetSecurityCallbacks, JSAtomState, JSClass, JSClassOps,
+    JSLinearString, JSObject, JSScript, JSSecurityCallbacks, JSString, OnNewGlobalHookOption, RTPCallerTypeToken,
+    RuntimeCode, SetRealmLocaleOverride, SetRealmTimezoneOverride, SetReduceMicrosecondTimePrecisionCallback,
+    StackGCVector, jsid,
 };
 use mozjs::jsval::{JSVal, UndefinedValue};
 use mozjs::rooted;
@@ -27,7 +29,7 @@ use mozjs::rust::wrappers2::{
 use mozjs::{JSCLASS_GLOBAL_SLOT_COUNT, JSCLASS_IS_GLOBAL, JSCLASS_RESERVED_SLOTS_MASK};
 
 use super::isolate::{JsResult, State, Thrown, check};
-use super::{console, convert, host, web};
+use super::{console, convert, exception, host, web};
 use crate::config::ExecutionLimits;
 use crate::execution::Request;
 
@@ -40,7 +42,25 @@ pub(super) fn configure_context(cx: &mut JSContext) {
         options.set_wasmIon_(false);
         options.set_wasmBaseline_(false);
         JS_SetSecurityCallbacks(cx.raw_cx(), &SECURITY_CALLBACKS);
+        SetModuleLoadHook(JS_GetRuntime(cx.raw_cx()), Some(refuse_import));
     }
+}
+
+/// Called for `import()`: there are no modules, and the promise that script gets is rejected with this exception.
+/// (Without a hook the engine would throw into nowhere, and the promise would never settle.)
+unsafe extern "C" fn refuse_import(
+    cx: *mut RawJSContext,
+    _referrer: mozjs::jsapi::Handle<*mut JSScript>,
+    _request: HandleObject,
+    _host_defined: mozjs::jsapi::Handle<JSVal>,
+    _payload: mozjs::jsapi::Handle<JSVal>,
+    _line: u32,
+    _column: ColumnNumberOneOrigin,
+) -> bool {
+    // SAFETY: the engine hands us this thread's live context, and we make one wrapper of it for this call.
+    let mut cx = unsafe { JSContext::from_ptr(NonNull::new_unchecked(cx)) };
+    exception::throw(&mut cx, "TypeError", "import(): modules are not supported");
+    false
 }
 
 /// Puts the one process-wide hook on the engine's clock. It acts only in realms that ask for it.
