@@ -33,6 +33,8 @@ const HEADROOM_SHARE: u64 = 4;
 /// Garbage is collected at rest when a worker holds this share of its limit more than its base. A realm takes two MiB
 /// of address space, most of it never touched, so a smaller share would mean a collection every few executions.
 const GARBAGE_SHARE: u64 = 4;
+/// Share of the limit by which a worker at rest may differ from its base.
+const SETTLED_SHARE: u64 = 4;
 
 thread_local! {
     /// The ledger of this thread. No destructor and no lazy value, so that an allocator may look at it at any time.
@@ -236,14 +238,15 @@ impl Ledger {
     /// Collects all garbage of a worker at rest.
     ///
     /// The engine keeps one cache of source texts for all threads, so one worker may free what another has allocated.
-    /// Whatever is left beside the base when nothing is alive is such a difference, and is settled here.
+    /// Whatever is left beside the base when nothing is alive is such a difference, and is settled here once it matters;
+    /// not each time, because the engine first has to give back the chunks that it keeps for the next realms.
     pub(super) fn collect_at_rest(&self, cx: &mut JSContext) {
         collect(cx, GCOptions::Normal);
         let Some(base) = self.base.get() else {
             self.base.set(Some(self.used.get()));
             return;
         };
-        if self.used.get().abs_diff(base) > self.limit / 16 {
+        if self.used.get().abs_diff(base) > self.limit / SETTLED_SHARE {
             collect(cx, GCOptions::Shrink);
             self.used.set(base);
         }
