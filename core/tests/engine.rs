@@ -322,3 +322,49 @@ fn a_native_that_never_looks_up_costs_its_worker_and_nobody_else() {
     assert_eq!(pool.stats().recycles(RecycleReason::Unresponsive), 1);
     assert_eq!(run(&pool, "1 + 1"), Value::Number(2.0));
 }
+
+#[test]
+fn a_source_cannot_end_what_it_is_wrapped_in() {
+    let pool = pool();
+    let escapes = [
+        "return 1 }); callTool('escaped'); (async () => {",
+        "}); callTool('escaped'); (async () => {",
+        "await 1 }), f(), (async () => { return 2",
+        "await 1\n)), f(), (async () => (2",
+        "await 1))((2",
+    ];
+    for source in escapes {
+        assert_eq!(status(&pool, source, Default::default()), Status::SyntaxError, "{source}");
+    }
+    assert_eq!(run(&pool, "const f = async () => { await null; return 7 }; f()"), Value::from(7));
+    assert_eq!(run(&pool, "with ({ a: 3 }) { return a }"), Value::from(3));
+    assert_eq!(run(&pool, "await 1, await 2;"), Value::from(2));
+}
+
+#[test]
+fn a_getter_in_an_argument_may_call_a_tool() {
+    let echo = Arc::new(|call: ToolCall| call.reply.resolve(call.args));
+    let pool = Pool::builder(config()).tool("echo", echo).build().unwrap();
+    let source = "await callTool('echo', { get a() { callTool('echo', 1); return 2 } })";
+    assert_eq!(run(&pool, source), [("a", Value::from(2))].into_iter().collect());
+}
+
+#[test]
+fn a_copy_is_in_the_memory_limit_while_it_is_made() {
+    let mut config = config();
+    config.memory_limit_per_worker = 64 * MIB;
+    let pool = Pool::new(config).unwrap();
+    for source in ["const o = new Map([[1, 1]]); Array(9e5).fill(o)", "const e = new Error(''); Array(9e5).fill(e)"] {
+        assert_eq!(status(&pool, source, Default::default()), Status::MemoryLimit, "{source}");
+    }
+    assert_eq!(status(&pool, "const o = new Map([[1, 1]]); Array(9e4).fill(o)", Default::default()), Status::Ok);
+}
+
+#[test]
+fn a_refusal_that_the_engine_swallows_does_not_go_on_for_ever() {
+    let mut config = config();
+    config.memory_limit_per_worker = 64 * MIB;
+    let pool = Pool::new(config).unwrap();
+    let source = "const a = []; for (let i = 0;; i += 1000) a[i] = i";
+    assert_eq!(status(&pool, source, Default::default()), Status::MemoryLimit);
+}

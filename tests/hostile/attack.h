@@ -195,6 +195,22 @@ static long late_by(const case_t *a_case, const enclave_outcome_t *outcome, uint
     return elapsed_us > deadline_us ? (long)(elapsed_us - deadline_us) : 0;
 }
 
+/* No more output came than the limits of the execution allow. */
+static void check_console(const case_t *a_case, const enclave_pool_t *pool) {
+    json_t limits = enclave_value_get(a_case->spec, "limits", Z);
+    json_t own_calls = enclave_value_get(limits, "max_console_calls", Z);
+    json_t own_output = enclave_value_get(limits, "max_console_output", Z);
+    uint64_t calls = own_calls ? (uint64_t)enclave_value_number(own_calls)
+                               : enclave_pool_setting(pool, ENCLAVE_SETTING_MAX_CONSOLE_CALLS);
+    uint64_t output = own_output ? (uint64_t)enclave_value_number(own_output)
+                                 : enclave_pool_setting(pool, ENCLAVE_SETTING_MAX_CONSOLE_OUTPUT);
+    uint64_t lines = atomic_load(&seen.console_lines), bytes = atomic_load(&seen.console_bytes);
+    if (lines > calls || bytes > output) {
+        fail("%llu lines of %llu bytes came; the limits are %llu and %llu", (unsigned long long)lines,
+             (unsigned long long)bytes, (unsigned long long)calls, (unsigned long long)output);
+    }
+}
+
 /* Runs the attack once. */
 static void attack(const case_t *a_case, enclave_pool_t *pool, const attack_options_t *how, results_t *results) {
     enclave_options_t *options = options_of(a_case, how->timeout_ms);
@@ -251,11 +267,7 @@ static void attack(const case_t *a_case, enclave_pool_t *pool, const attack_opti
     if (part != NULL && strstr(message_of(outcome), string_of(part)) == NULL) {
         fail("the message is \"%.300s\"", message_of(outcome));
     }
-    if (atomic_load(&seen.console_lines) > enclave_pool_setting(pool, ENCLAVE_SETTING_MAX_CONSOLE_CALLS) ||
-        atomic_load(&seen.console_bytes) > enclave_pool_setting(pool, ENCLAVE_SETTING_MAX_CONSOLE_OUTPUT)) {
-        fail("more console output than the limits allow: %llu lines, %llu bytes",
-             (unsigned long long)atomic_load(&seen.console_lines), (unsigned long long)atomic_load(&seen.console_bytes));
-    }
+    check_console(a_case, pool);
     enclave_outcome_free(outcome);
     enclave_execution_free(execution);
     enclave_options_free(options);

@@ -20,10 +20,14 @@ use mozjs::rust::wrappers2::*;
 use num_bigint::BigInt;
 
 use super::isolate::{JsResult, State, Thrown, check};
-use super::text;
+use super::{memory, text};
 use crate::config::ExecutionLimits;
 use crate::error::Error;
 use crate::value::{ErrorValue, Value};
+
+/// Bytes of a copied value, and those that the allocator needs at least for what it holds outside of itself.
+const VALUE: usize = size_of::<Value>();
+const BLOCK: usize = 48;
 
 /// What a conversion may still produce.
 pub(super) struct Budget {
@@ -109,16 +113,28 @@ pub(super) fn to_value(
     value: Handle<JSVal>,
     mut budget: Budget,
 ) -> Result<Value, Failure> {
-    let mut reader = Reader { state, budget: &mut budget };
+    let room = memory::reserve(0).ok_or(Failure::Thrown)?;
+    let mut reader = Reader { state, budget: &mut budget, room };
     Ok(reader.read(cx, value, None)?.unwrap_or(Value::Undefined))
 }
 
 struct Reader<'a> {
     state: &'a State,
     budget: &'a mut Budget,
+    /// What the copy takes, in the worker's ledger as long as it is being made.
+    room: memory::Reserved,
 }
 
 impl Reader<'_> {
+    /// Counts memory of the copy; the execution ends if there is none.
+    fn take_room(&mut self, bytes: usize) -> JsResult<()> {
+        if self.room.grow(bytes) {
+            return Ok(());
+        }
+        self.state.ledger.refused();
+        Err(Thrown)
+    }
+
     /// None for what is dropped: functions and symbols.
     fn read(
         &mut self,
@@ -127,6 +143,7 @@ impl Reader<'_> {
         parents: Option<&Parents>,
     ) -> Result<Option<Value>, Failure> {
         self.budget.spend(8)?;
+        self.take_room(VALUE)?;
         let plain = value.get();
         Ok(Some(if plain.is_undefined() {
             Value::Undefined
@@ -155,6 +172,7 @@ impl Reader<'_> {
         if least as u64 > self.budget.bytes {
             return Err(Failure::TooLarge);
         }
+        self.take_room(BLOCK + least * 3)?;
         let string = text::to_rust(cx, string)?;
         self.budget.spend(string.len())?;
         Ok(string)
@@ -182,6 +200,10 @@ impl Reader<'_> {
         let mut class = ESClass::Other;
         // SAFETY: `object` is rooted; `class` is a valid place.
         check(unsafe { GetBuiltinClass(cx, object, &mut class) })?;
+        if class == ESClass::Other && is_array(cx, object)? {
+            // A proxy of an array is one to script too.
+            class = ESClass::Array;
+        }
         match class {
             ESClass::Number | ESClass::String | ESClass::Boolean | ESClass::BigInt => {
                 rooted!(&in(cx) let mut inner = UndefinedValue());
@@ -195,7 +217,10 @@ impl Reader<'_> {
                 check(unsafe { DateGetMsecSinceEpoch(cx, object, &mut time) })?;
                 return Ok(Some(Value::Date(time)));
             }
-            ESClass::Error => return self.error(cx, object).map(Some),
+            ESClass::Error => {
+                self.take_room(BLOCK + size_of::<ErrorValue>())?;
+                return self.error(cx, object).map(Some);
+            }
             ESClass::ArrayBuffer | ESClass::SharedArrayBuffer => return self.bytes(object).map(Some),
             // SAFETY: `object` is rooted.
             _ if unsafe { JS_IsArrayBufferViewObject(object.get()) } => return self.bytes(object).map(Some),
@@ -210,6 +235,7 @@ impl Reader<'_> {
             let max = self.budget.max_depth;
             return Err(Failure::not_transferable(format!("is nested deeper than max_value_depth, {max}")));
         }
+        self.take_room(BLOCK)?;
         let here = Parents { object, outer, depth };
         let value = match class {
             ESClass::Array => self.array(cx, &here)?,
@@ -320,6 +346,7 @@ impl Reader<'_> {
             return Err(Failure::TooLarge);
         }
         self.budget.spend(length)?;
+        self.take_room(BLOCK + length)?;
         Ok(Value::Bytes(copy_bytes(object).unwrap_or_default()))
     }
 
@@ -396,6 +423,14 @@ pub(super) fn flatten(cx: &mut JSContext, object: Handle<*mut JSObject>, is_map:
         check(for_each(cx, object, callback.handle(), this.handle()))?;
         Ok(array.get())
     }
+}
+
+/// What `Array.isArray` says.
+fn is_array(cx: &mut JSContext, object: Handle<*mut JSObject>) -> JsResult<bool> {
+    let mut is = false;
+    // SAFETY: `object` is rooted; `is` is a valid place.
+    check(unsafe { IsArray(cx, object, &mut is) })?;
+    Ok(is)
 }
 
 /// The digits of a bigint; with a base of 16 that takes time linear in its size.

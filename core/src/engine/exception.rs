@@ -110,19 +110,22 @@ fn from_thrown_value(cx: &mut JSContext, exception: Handle<JSVal>) -> ScriptErro
     let (mut line, mut column) = (0, 0);
     let mut filename: Vec<u8> = Vec::new();
     rooted!(&in(cx) let mut again = UndefinedValue());
+    // It makes text of the value, which for a large bigint takes seconds in one native.
     // SAFETY: the targets are vectors that outlive the call. It takes the pending exception, and for an object it may
     // run its toString.
-    unsafe {
-        let mut message: Vec<u8> = Vec::new();
-        PendingExceptionStackInfo(
-            cx,
-            Some(append_bytes),
-            (&raw mut message).cast(),
-            (&raw mut filename).cast(),
-            &mut line,
-            &mut column,
-            again.handle_mut(),
-        );
+    if !value.is_bigint() {
+        unsafe {
+            let mut message: Vec<u8> = Vec::new();
+            PendingExceptionStackInfo(
+                cx,
+                Some(append_bytes),
+                (&raw mut message).cast(),
+                (&raw mut filename).cast(),
+                &mut line,
+                &mut column,
+                again.handle_mut(),
+            );
+        }
     }
     clear(cx);
     let (name, message, code) = if value.is_object() {
@@ -170,6 +173,11 @@ fn type_name(value: JSVal) -> &'static str {
 fn primitive_text(cx: &mut JSContext, value: Handle<JSVal>) -> Option<String> {
     if value.get().is_symbol() {
         return Some("Symbol()".into());
+    }
+    if value.get().is_bigint() {
+        let text = convert::bigint_text(cx, value, MAX_TEXT).ok();
+        clear(cx);
+        return text.map(|text| cut(text, MAX_TEXT));
     }
     // SAFETY: the value is a rooted primitive, so no script runs.
     rooted!(&in(cx) let string = unsafe { mozjs::rust::ToString(cx, value) });

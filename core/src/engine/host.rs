@@ -190,12 +190,10 @@ fn start_tool_call(
         let limit = limits.max_tool_calls.into();
         return Err(state.kill(Error::ToolCallLimit { limit, unit: LimitUnit::ToolCalls }));
     }
-    let pending = current.pending_tool_calls.borrow().len();
-    if pending >= current.request.max_pending_tool_calls as usize {
-        let limit = current.request.max_pending_tool_calls.into();
-        return Err(state.kill(Error::ToolCallLimit { limit, unit: LimitUnit::PendingToolCalls }));
-    }
+    check_pending(state, &current)?;
     send_message(state, &current)?;
+    // Taken here: reading the argument may run a getter that calls another tool.
+    let call_id = u64::from(current.tool_calls.get()) + 1;
     current.tool_calls.set(current.tool_calls.get() + 1);
 
     let budget = Budget::new(limits, current.request.max_message_size);
@@ -215,7 +213,7 @@ fn start_tool_call(
     if promise.get().is_null() {
         return Err(Thrown);
     }
-    let call_id = u64::from(current.tool_calls.get());
+    check_pending(state, &current)?;
     let root = RootedTraceableBox::new(Heap::default());
     root.set(promise.get());
     current.pending_tool_calls.borrow_mut().insert(call_id, root);
@@ -226,6 +224,16 @@ fn start_tool_call(
     let reply = ToolReply::new(move |result| link.answer(execution_id, Answer { call_id, result }));
     if let Some(host) = current.host() {
         host.tool_call(ToolCall { execution_id, name, args: value, reply });
+    }
+    Ok(())
+}
+
+/// Ends the execution if as many tool calls wait as may.
+fn check_pending(state: &State, current: &Current) -> JsResult<()> {
+    let pending = current.pending_tool_calls.borrow().len();
+    if pending >= current.request.max_pending_tool_calls as usize {
+        let limit = current.request.max_pending_tool_calls.into();
+        return Err(state.kill(Error::ToolCallLimit { limit, unit: LimitUnit::PendingToolCalls }));
     }
     Ok(())
 }

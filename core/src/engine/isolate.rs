@@ -59,6 +59,9 @@ const MAX_FIRST_COLLECTION: u64 = 27;
 const MIB: u64 = 1024 * 1024;
 /// Executions after which garbage is collected if nothing else asked for it.
 const EXECUTIONS_PER_GC: u32 = 50;
+/// Collections of a worker at rest after which the sources that nobody uses any more are forgotten; the last worker's
+/// are when it ends.
+const COLLECTIONS_PER_PURGE: u32 = 16;
 /// The same, when nothing waits for the worker.
 const EXECUTIONS_PER_IDLE_GC: u32 = 8;
 
@@ -76,6 +79,7 @@ pub(crate) struct Isolate {
     state: Box<State>,
     job_queue: *mut mozjs::glue::RustJobQueue,
     executions_since_gc: u32,
+    collections: u32,
     runtime: Runtime,
     /// The thread counts until the runtime is gone.
     _attached: Attached,
@@ -268,7 +272,7 @@ impl Isolate {
             SetJobQueue(cx, queue as *mut _);
             queue
         };
-        Ok(Isolate { state, job_queue, executions_since_gc: 0, runtime, _attached: attached })
+        Ok(Isolate { state, job_queue, executions_since_gc: 0, collections: 0, runtime, _attached: attached })
     }
 
     /// The handle for other threads.
@@ -370,6 +374,10 @@ impl Isolate {
     fn collect_garbage(&mut self) {
         self.executions_since_gc = 0;
         self.state.ledger.collect_at_rest(self.runtime.cx());
+        self.collections += 1;
+        if self.collections.is_multiple_of(COLLECTIONS_PER_PURGE) {
+            super::forget_sources();
+        }
     }
 }
 
@@ -383,6 +391,7 @@ impl Drop for Isolate {
             SetJobQueue(cx, std::ptr::null_mut());
             DeleteJobQueue(self.job_queue);
         }
+        super::forget_sources();
     }
 }
 

@@ -30,6 +30,8 @@ const LIVE: f64 = 0.9;
 /// The smallest headroom, and its share of the limit.
 const MIN_HEADROOM: u64 = 8 * 1024 * 1024;
 const HEADROOM_SHARE: u64 = 4;
+/// Refusals that an execution survives if the engine does not report them.
+const MAX_REFUSALS: u32 = 2;
 /// Garbage is collected at rest when a worker holds this share of its limit more than its base. A realm takes two MiB
 /// of address space, most of it never touched, so a smaller share would mean a collection every few executions.
 const GARBAGE_SHARE: u64 = 4;
@@ -63,15 +65,24 @@ impl Drop for Reserved {
     }
 }
 
+impl Reserved {
+    /// Counts more; false if the ledger refuses it.
+    pub(super) fn grow(&mut self, bytes: usize) -> bool {
+        if let Some(ledger) = current() {
+            if ledger.refuses(bytes) {
+                return false;
+            }
+            ledger.add(bytes);
+            self.bytes += bytes;
+        }
+        true
+    }
+}
+
 /// Counts memory that our own code needs for a script; none if the ledger refuses it.
 pub(super) fn reserve(bytes: usize) -> Option<Reserved> {
-    if let Some(ledger) = current() {
-        if ledger.refuses(bytes) {
-            return None;
-        }
-        ledger.add(bytes);
-    }
-    Some(Reserved { bytes, _thread: PhantomData })
+    let mut reserved = Reserved { bytes: 0, _thread: PhantomData };
+    reserved.grow(bytes).then_some(reserved)
 }
 
 /// Bytes above the limit at which requests are refused.
@@ -91,6 +102,8 @@ pub(super) struct Ledger {
     armed: Cell<bool>,
     /// The limit was passed, and the engine asked to call back.
     passed: Cell<bool>,
+    /// Requests refused in this execution.
+    refusals: Cell<u32>,
     /// Bytes that were in use, a refused request included, when the execution was ended.
     at_end: Cell<u64>,
     link: OnceCell<Arc<Link>>,
@@ -118,6 +131,7 @@ impl Ledger {
             base: Cell::new(None),
             armed: Cell::new(false),
             passed: Cell::new(false),
+            refusals: Cell::new(0),
             at_end: Cell::new(0),
             link: OnceCell::new(),
         })
@@ -149,6 +163,7 @@ impl Ledger {
     pub(super) fn begin(&self) {
         self.peak.set(self.used.get());
         self.passed.set(false);
+        self.refusals.set(0);
         self.at_end.set(0);
         self.armed.set(true);
     }
@@ -196,6 +211,12 @@ impl Ledger {
             return false;
         }
         self.at_end.set(after);
+        // The engine can do without some of what it asks for (a larger table, say), and tells nobody. It would ask and
+        // collect garbage again and again.
+        self.refusals.set(self.refusals.get() + 1);
+        if self.refusals.get() > MAX_REFUSALS {
+            self.refused();
+        }
         true
     }
 
@@ -258,7 +279,7 @@ impl Ledger {
     }
 }
 
-fn collect(cx: &mut JSContext, options: GCOptions) {
+pub(super) fn collect(cx: &mut JSContext, options: GCOptions) {
     // SAFETY: plain calls on this thread's context, at a point where the engine may collect.
     unsafe {
         PrepareForFullGC(cx);

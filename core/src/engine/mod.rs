@@ -35,10 +35,16 @@ pub use allocator::HostAllocator;
 pub(crate) use allocator::counts as memory_is_exact;
 pub(crate) use isolate::{Isolate, IsolateConfig};
 
-/// Asks the keeper for the parent of a new runtime.
-type ParentRequest = mpsc::Sender<ParentRuntime>;
+/// What the keeper is asked for.
+enum Request {
+    /// The parent of a new runtime.
+    Parent(mpsc::Sender<ParentRuntime>),
+    /// To collect the garbage of the parent runtime: only that purges the engine's cache of source texts, which all
+    /// runtimes share and in which every source stays until then.
+    Collect,
+}
 
-static KEEPER: OnceLock<Result<Mutex<mpsc::Sender<ParentRequest>>, String>> = OnceLock::new();
+static KEEPER: OnceLock<Result<Mutex<mpsc::Sender<Request>>, String>> = OnceLock::new();
 
 /// Starts the engine if it is not started yet, and makes a runtime on this thread.
 fn new_runtime() -> Result<Runtime, Error> {
@@ -48,15 +54,24 @@ fn new_runtime() -> Result<Runtime, Error> {
     keeper
         .lock()
         .unwrap_or_else(|poisoned| poisoned.into_inner())
-        .send(reply)
+        .send(Request::Parent(reply))
         .map_err(|_| startup("the engine's keeper thread is gone"))?;
     let parent = parent.recv().map_err(|_| startup("the engine's keeper thread is gone"))?;
     // SAFETY: the parent lives on the keeper thread, which never ends, so it outlives this runtime.
     Ok(unsafe { Runtime::create_with_parent(parent) })
 }
 
-fn start_keeper() -> Result<Mutex<mpsc::Sender<ParentRequest>>, String> {
-    let (requests, inbox) = mpsc::channel::<ParentRequest>();
+/// Asks the keeper to forget the sources that nobody uses any more.
+fn forget_sources() {
+    if let Some(Ok(keeper)) = KEEPER.get() {
+        let keeper = keeper.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        // Without a keeper there is nothing to forget.
+        let _ = keeper.send(Request::Collect);
+    }
+}
+
+fn start_keeper() -> Result<Mutex<mpsc::Sender<Request>>, String> {
+    let (requests, inbox) = mpsc::channel::<Request>();
     let (started, start) = mpsc::channel();
     std::thread::Builder::new()
         .name("enclave-keeper".into())
@@ -73,12 +88,17 @@ fn start_keeper() -> Result<Mutex<mpsc::Sender<ParentRequest>>, String> {
             };
             realm::install_clock();
             isolate::install_large_allocation_callback();
-            let parent = Runtime::new(engine.handle());
+            let mut parent = Runtime::new(engine.handle());
             // The engine has put its handlers on SIGSEGV and SIGILL, which only WebAssembly needs, and that is off.
             saved.restore();
             let _ = started.send(Ok(()));
-            while let Ok(reply) = inbox.recv() {
-                let _ = reply.send(parent.prepare_for_new_child());
+            while let Ok(request) = inbox.recv() {
+                match request {
+                    Request::Parent(reply) => {
+                        let _ = reply.send(parent.prepare_for_new_child());
+                    }
+                    Request::Collect => memory::collect(parent.cx(), mozjs::jsapi::GCOptions::Normal),
+                }
             }
             // The sender is a static, so this is never reached; were it, the engine must still not be torn down.
             std::mem::forget((parent, engine));

@@ -71,7 +71,11 @@ fn compile_as_asked(
             continue;
         }
         match compile(cx, state, request, &wrap(source, reading), script.reborrow())? {
-            Ok(()) => return Ok(reading),
+            Ok(()) if reading == Reading::Script => return Ok(reading),
+            Ok(()) => match stays_inside(cx, state, request, reading)? {
+                Ok(()) => return Ok(reading),
+                Err(error) => errors.push((place, error)),
+            },
             Err(error) => errors.push((place, error)),
         }
     }
@@ -92,8 +96,7 @@ fn wrap(source: &str, reading: Reading) -> String {
         Reading::Script => source.to_owned(),
         Reading::FunctionBody => format!("(async () => {{\n{source}\n}})"),
         Reading::AwaitedExpression => {
-            let expression = source.trim_end_matches(|c: char| c.is_whitespace() || c == ';');
-            format!("(async () => (\n{expression}\n))")
+            format!("(async () => (\n{}\n))", expression(source))
         }
     }
 }
@@ -127,6 +130,29 @@ fn compile(
         }
         error => Err(Stop::Error(error)),
     }
+}
+
+/// Whether a source that parses inside its wrapper also ends inside it: what closes one kind of bracket to go on behind
+/// it does not parse inside another kind.
+fn stays_inside(
+    cx: &mut JSContext,
+    state: &State,
+    request: &Request,
+    reading: Reading,
+) -> Result<Result<(), ScriptError>, Stop> {
+    let source = &*request.source;
+    let other = match reading {
+        Reading::Script => return Ok(Ok(())),
+        Reading::FunctionBody => format!("({{ async m() {{\n{source}\n}} }})"),
+        Reading::AwaitedExpression => format!("(async () => [\n{}\n])", expression(source)),
+    };
+    rooted!(&in(cx) let mut script = std::ptr::null_mut::<JSScript>());
+    compile(cx, state, request, &other, script.handle_mut())
+}
+
+/// The source without what may stand behind an expression.
+fn expression(source: &str) -> &str {
+    source.trim_end_matches(|c: char| c.is_whitespace() || c == ';')
 }
 
 /// An error behind the end of the source, in what it was wrapped in, is an error at its end.
