@@ -361,10 +361,20 @@ fn a_copy_is_in_the_memory_limit_while_it_is_made() {
 }
 
 #[test]
-fn a_refusal_that_the_engine_swallows_does_not_go_on_for_ever() {
+fn what_the_engine_allocates_in_rust_is_in_the_limit_too() {
     let mut config = config();
     config.memory_limit_per_worker = 64 * MIB;
+    // Each of these costs its worker's thread.
+    config.max_workers = 4;
     let pool = Pool::new(config).unwrap();
-    let source = "const a = []; for (let i = 0;; i += 1000) a[i] = i";
-    assert_eq!(status(&pool, source, Default::default()), Status::MemoryLimit);
+    let sources = [
+        "'\\ufdfa'.repeat(2 ** 24).normalize('NFKD').length",
+        "({ get a() { return '\\ufdfa'.repeat(2 ** 24).normalize('NFKD').length } })",
+    ];
+    for source in sources {
+        let outcome = pool.run_detailed(source, Default::default()).unwrap();
+        assert!(matches!(outcome.result, Err(Error::MemoryLimit { .. })), "{source}: {:?}", outcome.result);
+        assert!(outcome.stats.peak_memory <= 88 * MIB, "{source}: {}", outcome.stats.peak_memory);
+    }
+    assert_eq!(run(&pool, "'\\ufdfa'.repeat(1000).normalize('NFKD').length"), Value::from(18_000));
 }

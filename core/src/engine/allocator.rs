@@ -6,7 +6,8 @@
 //! the block holds, so no block has a header and any may be freed by whoever has it.
 //!
 //! Memory of our own Rust code goes around all this ([`HostAllocator`]): values cross threads, so they would be
-//! counted on one and freed on another. They are bounded by `max_message_size`.
+//! counted on one and freed on another. They are bounded by `max_message_size`. The engine's own Rust code is counted
+//! while it has the thread ([`memory::on`](super::memory::on)).
 //!
 //! The real functions are looked up once by name instead of being linked to (`__real_malloc`): so a program without
 //! the linker's flags still links, and [`counts`] tells what it has.
@@ -16,7 +17,7 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::hint::black_box;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use super::memory::{Ledger, current};
+use super::memory::{Ledger, current, of_engine};
 
 /// A function of the C library, looked up when it is first needed.
 struct Real {
@@ -295,21 +296,23 @@ const ALIGNED: usize = 16;
 // bytes, `memalign` to what it is told), all can be freed with `free`, and none unwinds.
 unsafe impl GlobalAlloc for HostAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        admit(layout.size());
         // SAFETY: no preconditions but a size that is not 0, which the caller guarantees.
-        unsafe {
+        noted(unsafe {
             if layout.align() <= ALIGNED {
                 real::malloc(layout.size()).cast()
             } else {
                 real::memalign(layout.align(), layout.size()).cast()
             }
-        }
+        })
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: as in `alloc`; the block is as large as the layout says.
         unsafe {
             if layout.align() <= ALIGNED {
-                return real::calloc(1, layout.size()).cast();
+                admit(layout.size());
+                return noted(real::calloc(1, layout.size()).cast());
             }
             let block = self.alloc(layout);
             if !block.is_null() {
@@ -320,6 +323,9 @@ unsafe impl GlobalAlloc for HostAllocator {
     }
 
     unsafe fn dealloc(&self, block: *mut u8, _layout: Layout) {
+        if let Some(ledger) = of_engine() {
+            ledger.subtract(size_of_block(block.cast()));
+        }
         // SAFETY: the caller has it from here.
         unsafe { real::free(block.cast()) }
     }
@@ -328,7 +334,16 @@ unsafe impl GlobalAlloc for HostAllocator {
         // SAFETY: the caller has the block from here, and the sizes are as the trait demands.
         unsafe {
             if layout.align() <= ALIGNED {
-                return real::realloc(block.cast(), size).cast();
+                admit(size.saturating_sub(layout.size()));
+                let before = of_engine().map_or(0, |_| size_of_block(block.cast()));
+                let moved = real::realloc(block.cast(), size);
+                if let Some(ledger) = of_engine()
+                    && !moved.is_null()
+                {
+                    ledger.subtract(before);
+                    ledger.add(size_of_block(moved));
+                }
+                return moved.cast();
             }
             let moved = self.alloc(Layout::from_size_align_unchecked(size, layout.align()));
             if !moved.is_null() {
@@ -338,6 +353,23 @@ unsafe impl GlobalAlloc for HostAllocator {
             moved
         }
     }
+}
+
+/// Does not return if the engine's own Rust code wants more than there is: it has no way to fail.
+#[inline]
+fn admit(more: usize) {
+    if of_engine().is_some_and(|ledger| ledger.refuses(more)) {
+        super::crash::out_of_memory();
+    }
+}
+
+/// Counts a block of the engine's own Rust code.
+#[inline]
+fn noted(block: *mut u8) -> *mut u8 {
+    if let Some(ledger) = of_engine() {
+        ledger.add(size_of_block(block.cast()));
+    }
+    block
 }
 
 /// Whether the ledger is exact in this program: the engine's allocations are counted, and those of Rust are not.

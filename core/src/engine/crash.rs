@@ -12,10 +12,18 @@ use mozjs::context::JSContext;
 use mozjs::rust::Runtime;
 
 use super::isolate::State;
+use super::memory;
 
 /// Takes the place of `js::AutoEnterOOMUnsafeRegion::crash_impl(const char*)`.
 #[unsafe(export_name = "__wrap__ZN2js24AutoEnterOOMUnsafeRegion10crash_implEPKc")]
 unsafe extern "C" fn out_of_memory_where_that_cannot_be(_reason: *const c_char) -> ! {
+    out_of_memory()
+}
+
+/// Ends the execution on this thread, which cannot go on.
+pub(super) fn out_of_memory() -> ! {
+    // From here on nothing is the engine's, and nothing is refused.
+    std::mem::forget(memory::on(memory::Side::Host));
     if let Some(cx) = Runtime::get() {
         // SAFETY: this thread's live context, looked at for its private pointer only.
         let cx = unsafe { JSContext::from_ptr(cx) };

@@ -18,7 +18,7 @@ use mozjs::rust::wrappers2::{
 };
 
 use super::isolate::{JsResult, State, Thrown, check};
-use super::{convert, text};
+use super::{convert, memory, text};
 use crate::error::{Error, ScriptError};
 
 /// The name of the source where stack traces are sanitised.
@@ -111,9 +111,9 @@ fn from_thrown_value(cx: &mut JSContext, exception: Handle<JSVal>) -> ScriptErro
     let mut filename: Vec<u8> = Vec::new();
     rooted!(&in(cx) let mut again = UndefinedValue());
     // It makes text of the value, which for a large bigint takes seconds in one native.
-    // SAFETY: the targets are vectors that outlive the call. It takes the pending exception, and for an object it may
-    // run its toString.
     if !value.is_bigint() {
+        // SAFETY: the targets are vectors that outlive the call. It takes the pending exception, and for an object it
+        // may run its toString.
         unsafe {
             let mut message: Vec<u8> = Vec::new();
             PendingExceptionStackInfo(
@@ -189,8 +189,11 @@ fn primitive_text(cx: &mut JSContext, value: Handle<JSVal>) -> Option<String> {
 /// A property that is a string or a number, as text.
 fn text_property(cx: &mut JSContext, object: Handle<*mut JSObject>, name: &CStr, max: usize) -> Option<String> {
     rooted!(&in(cx) let mut value = UndefinedValue());
+    let engine = memory::on(memory::Side::Engine);
     // SAFETY: `object` and `value` are rooted.
-    if State::of(cx).killed() || !unsafe { JS_GetProperty(cx, object, name.as_ptr(), value.handle_mut()) } {
+    let read = !State::of(cx).killed() && unsafe { JS_GetProperty(cx, object, name.as_ptr(), value.handle_mut()) };
+    drop(engine);
+    if !read {
         clear(cx);
         return None;
     }

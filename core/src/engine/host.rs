@@ -21,7 +21,7 @@ use mozjs::rust::wrappers2::{
 use super::convert::{self, Budget, Failure};
 use super::interrupt::Answer;
 use super::isolate::{Current, JsResult, State, Thrown, check};
-use super::{exception, jobs, text};
+use super::{exception, jobs, memory, text};
 use crate::error::{Error, LimitUnit};
 use crate::execution::{ToolCall, ToolError, ToolReply};
 
@@ -42,6 +42,7 @@ pub(super) unsafe fn native(
     if state.killed() {
         return false;
     }
+    let _host = memory::on(memory::Side::Host);
     match catch_unwind(AssertUnwindSafe(|| body(&mut cx, state, &args))) {
         Ok(result) => result.is_ok() && !state.killed(),
         Err(panic) => {

@@ -414,6 +414,7 @@ fn recycle_reason(error: &Error) -> RecycleReason {
 unsafe extern "C" fn on_interrupt(cx: *mut RawJSContext) -> bool {
     // SAFETY: the engine hands us this thread's live context, and we make one wrapper of it for this call.
     let mut cx = unsafe { JSContext::from_ptr(NonNull::new_unchecked(cx)) };
+    let _host = super::memory::on(super::memory::Side::Host);
     let state = State::of(&cx);
     if state.killed() {
         return false;

@@ -21,8 +21,8 @@ use mozjs::rust::wrappers2::{
     JS_CallFunctionValue, JS_ClearPendingException, JS_SetPendingException, RunJSMicroTask,
 };
 
-use super::host;
 use super::isolate::{JsResult, State, Stop, Thrown, check};
+use super::{host, memory};
 use crate::error::Error;
 
 /// Timers of one execution at once; a flood of them would be memory that only the deadline ends.
@@ -161,6 +161,7 @@ pub(super) fn call(
     result: MutableHandle<JSVal>,
 ) -> JsResult<()> {
     rooted!(&in(cx) let this = std::ptr::null_mut::<JSObject>());
+    let _engine = memory::on(memory::Side::Engine);
     // SAFETY: everything is rooted by this function or its caller.
     check(unsafe { JS_CallFunctionValue(cx, this.handle(), function, &args, result) })
 }
@@ -183,7 +184,9 @@ pub(super) fn run_microtasks(cx: &mut JSContext, state: &State) -> JsResult<()> 
             else {
                 continue;
             };
+            let engine = memory::on(memory::Side::Engine);
             let ran = RunJSMicroTask(&mut AutoRealm::new(cx, global), job.handle());
+            drop(engine);
             if !ran {
                 if state.killed() {
                     return Err(Thrown);

@@ -30,8 +30,6 @@ const LIVE: f64 = 0.9;
 /// The smallest headroom, and its share of the limit.
 const MIN_HEADROOM: u64 = 8 * 1024 * 1024;
 const HEADROOM_SHARE: u64 = 4;
-/// Refusals that an execution survives if the engine does not report them.
-const MAX_REFUSALS: u32 = 2;
 /// Garbage is collected at rest when a worker holds this share of its limit more than its base. A realm takes two MiB
 /// of address space, most of it never touched, so a smaller share would mean a collection every few executions.
 const GARBAGE_SHARE: u64 = 4;
@@ -100,13 +98,48 @@ pub(super) struct Ledger {
     base: Cell<Option<i64>>,
     /// An execution runs.
     armed: Cell<bool>,
+    /// The engine runs, and not our own code: see [`on`].
+    in_engine: Cell<bool>,
     /// The limit was passed, and the engine asked to call back.
     passed: Cell<bool>,
-    /// Requests refused in this execution.
-    refusals: Cell<u32>,
     /// Bytes that were in use, a refused request included, when the execution was ended.
     at_end: Cell<u64>,
     link: OnceCell<Arc<Link>>,
+}
+
+/// Who runs on a worker's thread.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Side {
+    /// The engine. Parts of it are written in Rust (Unicode normalisation, for one): what they allocate is counted.
+    Engine,
+    /// Our own code, whose memory is not counted.
+    Host,
+}
+
+/// A side has the thread until this is dropped.
+pub(super) struct On {
+    before: bool,
+    /// It belongs to its thread.
+    _thread: PhantomData<*const ()>,
+}
+
+impl Drop for On {
+    fn drop(&mut self) {
+        if let Some(ledger) = current() {
+            ledger.in_engine.set(self.before);
+        }
+    }
+}
+
+/// Gives the thread to a side.
+pub(super) fn on(side: Side) -> On {
+    let before = current().is_some_and(|ledger| ledger.in_engine.replace(side == Side::Engine));
+    On { before, _thread: PhantomData }
+}
+
+/// The ledger, if the engine runs on this thread.
+pub(super) fn of_engine<'a>() -> Option<&'a Ledger> {
+    current().filter(|ledger| ledger.in_engine.get())
 }
 
 /// A thread counts as long as this lives.
@@ -130,8 +163,8 @@ impl Ledger {
             peak: Cell::new(0),
             base: Cell::new(None),
             armed: Cell::new(false),
+            in_engine: Cell::new(false),
             passed: Cell::new(false),
-            refusals: Cell::new(0),
             at_end: Cell::new(0),
             link: OnceCell::new(),
         })
@@ -163,7 +196,6 @@ impl Ledger {
     pub(super) fn begin(&self) {
         self.peak.set(self.used.get());
         self.passed.set(false);
-        self.refusals.set(0);
         self.at_end.set(0);
         self.armed.set(true);
     }
@@ -211,12 +243,6 @@ impl Ledger {
             return false;
         }
         self.at_end.set(after);
-        // The engine can do without some of what it asks for (a larger table, say), and tells nobody. It would ask and
-        // collect garbage again and again.
-        self.refusals.set(self.refusals.get() + 1);
-        if self.refusals.get() > MAX_REFUSALS {
-            self.refused();
-        }
         true
     }
 

@@ -16,7 +16,7 @@ use mozjs::rust::wrappers2::{Compile1, JS_ExecuteScript};
 use mozjs::rust::{CompileOptionsWrapper, transform_str_to_source_text};
 
 use super::isolate::{State, Stop, check};
-use super::{exception, jobs, text};
+use super::{exception, jobs, memory, text};
 use crate::error::{Error, ScriptError};
 use crate::execution::{Request, SourceKind};
 
@@ -40,8 +40,10 @@ pub(super) fn evaluate(
     if state.killed() {
         return Err(Stop::Thrown);
     }
+    let engine = memory::on(memory::Side::Engine);
     // SAFETY: `script` is rooted and was compiled for the current realm.
     check(unsafe { JS_ExecuteScript(cx, script.handle(), result.reborrow()) })?;
+    drop(engine);
     if reading != Reading::Script {
         rooted!(&in(cx) let function = result.get());
         result.set(UndefinedValue());
