@@ -10,15 +10,15 @@
 static inline char *text_of(const enclave_value_t *json, size_t *len) {
     size_t length;
     const char *text = enclave_value_string(json, &length);
+    if (len != NULL) {
+        *len = length;
+    }
     if (text == NULL) {
         return NULL;
     }
     char *copy = malloc(length + 1);
     memcpy(copy, text, length);
     copy[length] = 0;
-    if (len != NULL) {
-        *len = length;
-    }
     return copy;
 }
 
@@ -104,6 +104,7 @@ static inline enclave_value_t *special_number(const enclave_value_t *name) {
 static inline enclave_value_t *bytes_of_hex(const enclave_value_t *json) {
     size_t len;
     char *hex = text_of(json, &len);
+    CHECK(hex != NULL);
     uint8_t *bytes = malloc(len / 2 + 1);
     for (size_t i = 0; i < len / 2; i++) {
         unsigned byte;

@@ -10,8 +10,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::error::Error;
 
 crate::sync::thread_local! {
+    #[allow(clippy::missing_const_for_thread_local, reason = "loom's macro does not take `const`")]
     /// The pools that this thread is inside of, innermost last.
-    static INSIDE: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
+    static INSIDE: RefCell<Vec<u64>> = RefCell::new(Vec::new());
 }
 
 /// Inside a pool until dropped.
