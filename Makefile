@@ -39,7 +39,7 @@ EXAMPLES := target/examples
 # The model checker and the debug engine have flags of their own, and so directories of their own.
 LOOM := RUSTFLAGS="--cfg loom" $(CARGO)
 LOOM_FLAGS := --release --locked -p enclave-core --lib --target-dir target/loom
-DEBUG_ENGINE := $(CARGO) --config 'env.MOZJS_ARCHIVE = { value = ".mozjs/libmozjs-debug.tar.gz", relative = true, force = true }'
+DEBUG_ENGINE := $(CARGO) --config 'env.MOZJS_ARCHIVE.value="$(CURDIR)/.mozjs/libmozjs-debug.tar.gz"'
 
 step = @printf '\n== %s\n' $(1)
 
@@ -104,7 +104,7 @@ examples: stage
 
 .PHONY: run
 run: examples ## Build, install into target/stage, and run the scripts of examples/scripts (SCRIPTS=DIR for others)
-	$(call step,"Run the scripts (about half a minute)")
+	$(call step,"Run the scripts (some seconds)")
 	$(EXAMPLES)/run_scripts $(or $(SCRIPTS),examples/scripts)
 
 .PHONY: bench
@@ -145,7 +145,17 @@ test-conformance: stage ## Run the table of tests/conformance through the C ABI
 
 target/tests/c/%: tests/c/%.c tests/c/test.h include/enclave.h $(LIBRARY)
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 $(CFLAGS) $(WARNINGS) $< $(LINK_STAGED) -o $@
+	$(CC) -std=gnu11 -g $(WARNINGS) $< $(LINK_STAGED) -o $@
+
+.PHONY: test-hostile
+test-hostile: stage ## Run the attacks of tests/hostile; ARGS="--family cpu" and the like
+	$(call step,"Attacks (several minutes)")
+	@$(MAKE) target/tests/hostile
+	target/tests/hostile $(ARGS)
+
+target/tests/hostile: $(wildcard tests/hostile/*.c tests/hostile/*.h) include/enclave.h $(LIBRARY)
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 $(CFLAGS) $(WARNINGS) $(filter %.c,$^) $(LINK_STAGED) -o $@
 
 .PHONY: test-abi
 test-abi: stage setup-test ## Check the symbols, the header and the installation
@@ -191,7 +201,7 @@ doc: setup ## Build the documentation of the Rust crates
 	$(CARGO) doc --release --locked --workspace --no-deps
 
 $(CBINDGEN):
-	@echo "Installing cbindgen $(CBINDGEN_VERSION) below target/tools (half a minute)"
+	@echo "Installing cbindgen $(CBINDGEN_VERSION) below target/tools (a minute)"
 	@$(CARGO) install --quiet --locked --root target/tools/cbindgen-$(CBINDGEN_VERSION) cbindgen --version =$(CBINDGEN_VERSION)
 
 .PHONY: header

@@ -1,6 +1,9 @@
 //! The engine through the public API: what each execution can and cannot do, and what is left of it afterwards. The
 //! table in `tests/conformance` says what scripts give; here is what no table can say.
 
+// Loom's models need no engine.
+#![cfg(not(loom))]
+
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 

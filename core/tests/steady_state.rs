@@ -1,5 +1,8 @@
 //! Alone in its process, because it looks at the memory of all of it.
 
+// Loom's models need no engine.
+#![cfg(not(loom))]
+
 use enclave_core::{HostAllocator, Pool, PoolConfig, Preset};
 
 #[global_allocator]

@@ -2,7 +2,9 @@
 # The crates, the header, enclave.pc, the CMake package and the loaded library say the same; NOTICE names the engine
 # that is linked.
 
-version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+# shellcheck source=scripts/lib.sh
+. scripts/lib.sh
+version=$(manifest version)
 IFS=. read -r major minor patch <<<"$version"
 
 cat >"$WORK/version.c" <<EOF
@@ -24,8 +26,6 @@ cc "$WORK/version.c" -I"$STAGE/include" -L"$STAGE/lib" -lenclave -Wl,-rpath,"$ST
 [[ $(readlink "$STAGE/lib/libenclave.so") == "libenclave.so.$major.$minor" ]]
 grep -q "ENCLAVE_$major\.$minor {" capi/libenclave.map
 
-# shellcheck source=scripts/lib.sh
-. scripts/lib.sh
 notice=$(tr -s ' \n' ' ' <NOTICE)
 [[ $notice == *"crate mozjs_sys, version $(locked_version mozjs_sys),"* ]]
 [[ $notice == *"crate mozjs, version $(locked_version mozjs),"* ]]

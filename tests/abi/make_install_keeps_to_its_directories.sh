@@ -3,7 +3,9 @@
 
 root=$WORK/root
 make -s install DESTDIR="$root" PREFIX=/opt/enclave LIBDIR=/opt/enclave/lib/multi/arch
-version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+# shellcheck source=scripts/lib.sh
+. scripts/lib.sh
+version=$(manifest version)
 
 cat >"$WORK/expected_files" <<EOF
 /opt/enclave/include/enclave.h

@@ -189,6 +189,7 @@ static void call_host(case_t *run, enclave_tool_call_t *call, const enclave_valu
                               : text_is(what, "shutdown") ? enclave_pool_shutdown(run->pool, 1000, NULL)
                                                           : wait_here(run, w);
     enclave_value_free(w);
+    expected_statuses[status] = true;
     enclave_tool_call_resolve(call, enclave_value_new_string(enclave_status_name(status), Z, NULL), NULL);
     enclave_tool_call_free(call);
 }

@@ -94,7 +94,7 @@ typedef struct {
 
 /* Runs the tests whose name holds the first argument, or all; the exit code of the program. */
 static inline int run_tests(const test_t *tests, size_t count, int argc, char **argv) {
-    int failed = 0;
+    volatile int failed = 0; /* it is read after a longjmp */
     for (size_t i = 0; i < count; i++) {
         if (argc > 1 && strstr(tests[i].name, argv[1]) == NULL) {
             continue;
