@@ -143,7 +143,7 @@ test-conformance: stage ## Run the table of tests/conformance through the C ABI
 	@$(MAKE) target/tests/c/conformance
 	target/tests/c/conformance $(FILTER)
 
-target/tests/c/%: tests/c/%.c tests/c/test.h include/enclave.h $(LIBRARY)
+target/tests/c/%: tests/c/%.c $(wildcard tests/c/*.h) include/enclave.h $(LIBRARY)
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -g $(WARNINGS) $< $(LINK_STAGED) -o $@
 
@@ -181,6 +181,13 @@ test-debug-engine: ## Run the Rust tests with SpiderMonkey's assertions (slow; n
 	@scripts/provision-mozjs --debug
 	$(call step,"Rust tests with the debug engine (several minutes)")
 	$(DEBUG_ENGINE) test --locked -p enclave-core --profile debugengine --features debug-engine --target-dir target/debug-engine
+
+.PHONY: test-hostile
+test-hostile: stage ## Run the attacks of tests/hostile, each in its own process (several minutes; not part of `test`)
+	$(call step,"Attacks (several minutes)")
+	@mkdir -p target/tests
+	$(CC) -std=gnu11 $(CFLAGS) $(WARNINGS) tests/hostile/hostile.c $(LINK_STAGED) -o target/tests/hostile
+	target/tests/hostile $(ARGS)
 
 # --- Check and format
 

@@ -202,7 +202,7 @@ typedef struct enclave_pool_stats_t {
     uint64_t workers_recycling;
     /// Workers that did not stop when told to, and whose place was given to others.
     uint64_t workers_set_aside;
-    /// Workers that start, wait or run: those that count against `max_workers`.
+    /// Workers that run an execution, as `workers_executing`.
     uint64_t active_workers;
     /// Executions waiting for a worker.
     uint64_t queue_depth;

@@ -130,7 +130,7 @@ pub struct enclave_pool_stats_t {
     pub workers_recycling: u64,
     /// Workers that did not stop when told to, and whose place was given to others.
     pub workers_set_aside: u64,
-    /// Workers that start, wait or run: those that count against `max_workers`.
+    /// Workers that run an execution, as `workers_executing`.
     pub active_workers: u64,
     /// Executions waiting for a worker.
     pub queue_depth: u64,

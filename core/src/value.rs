@@ -60,6 +60,12 @@ pub struct ErrorValue {
 }
 
 impl Value {
+    /// A `Date` of milliseconds since 1970-01-01T00:00:00Z, as JavaScript makes it: whole milliseconds, and an invalid
+    /// date (`NaN`) of what is no number or beyond 8.64e15.
+    pub fn date(ms: f64) -> Value {
+        Value::Date(time_clip(ms))
+    }
+
     /// The value of a key, if this is an object that has it.
     pub fn get(&self, key: &str) -> Option<&Value> {
         match self {

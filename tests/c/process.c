@@ -351,7 +351,8 @@ static int child_prints(void) {
     static const char *const sources[] = {
         "console.log('a'); console.error('b'); console.trace('c'); console.table?.([[1]]); console.dir?.({})",
         "throw new Error('x')", "let x = = 1", "Promise.reject(new Error('unseen'))", "eval('1')",
-        "function f() { f() } f()", "new Uint8Array(1e12)", "const a = []; for (;;) a.push(new Uint8Array(1e6).fill(1))"};
+        "function f() { f() } f()", "new Uint8Array(1e12)",
+        "const a = []; for (;;) a.push(new Uint8Array(1e6).fill(1))"};
     for (size_t i = 0; i < COUNT(sources); i++) {
         enclave_pool_run(pool, sources[i], Z, NULL, NULL);
     }

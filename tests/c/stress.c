@@ -227,7 +227,8 @@ static void *cancel_at_random(void *data) {
     storm_t *storm = data;
     while (!atomic_load(storm->stop)) {
         storm->seed = storm->seed * 1103515245 + 12345;
-        if (enclave_execution_cancel(storm->tickets[storm->seed / 65536 % storm->count].execution, NULL) != ENCLAVE_OK) {
+        ticket_t *ticket = &storm->tickets[storm->seed / 65536 % storm->count];
+        if (enclave_execution_cancel(ticket->execution, NULL) != ENCLAVE_OK) {
             return storm;
         }
         if (storm->seed % 16 == 0) {

@@ -51,9 +51,12 @@ static pid_t start_process(const attempt_t *attempt, int *output) {
     snprintf(index, sizeof index, "%zu", attempt->a_case.index);
     snprintf(limit, sizeof limit, "%llu", (unsigned long long)attempt->limit_mib);
     snprintf(timeout, sizeof timeout, "%llu", (unsigned long long)options.timeout_ms);
-    char *arguments[] = {"hostile",     "--dir",   (char *)options.dir, "--family", attempt->a_case.family->name,
-                         "--limit-mb",  limit,     "--timeout-ms",      timeout,    options.sweep ? "--sweep" : "--jobs=1",
-                         "--run-index", index,     NULL};
+    char *arguments[] = {"hostile",      "--dir",       (char *)options.dir,
+                         "--family",     attempt->a_case.family->name,
+                         "--limit-mb",   limit,         "--timeout-ms",
+                         timeout,        "--run-index", index,
+                         options.sweep ? "--sweep" : NULL,
+                         NULL};
     if (pipe2(ends, O_CLOEXEC) != 0) {
         DIE("pipe: %s", strerror(errno));
     }
@@ -233,8 +236,9 @@ static void print_row(const char *name, const attempt_t *attempts, size_t count)
     printf("%-12s %5zu %6zu", name, count, failed);
     if (peak != NULL) {
         bool over = peak->results.peak_over_limit_kib > 0;
+        bool is_late = late->results.late_us > 0;
         printf("  %9.1f  %-44.44s %7.1f  %.44s", over ? mib(peak->results.peak_over_limit_kib) : 0.0,
-               over ? peak->a_case.name : "-", ms(late->results.late_us), late->results.late_us > 0 ? late->a_case.name : "-");
+               over ? peak->a_case.name : "-", ms(late->results.late_us), is_late ? late->a_case.name : "-");
     }
     puts("");
 }
@@ -244,8 +248,8 @@ static bool same_group(const attempt_t *a, const attempt_t *b) {
 }
 
 static void print_table(const attempt_t *attempts, size_t count) {
-    printf("\n%-12s %5s %6s  %9s  %-44s %7s\n", options.sweep ? "limit" : "family", "cases", "failed", "MiB over",
-           "worst peak over the limit", "ms late");
+    printf("\n%-12s %5s %6s  %9s  %-44s %7s  %s\n", options.sweep ? "limit" : "family", "cases", "failed", "MiB over",
+           "worst peak over the limit", "ms late", "worst time past the deadline");
     for (size_t from = 0, to; from < count; from = to) {
         for (to = from; to < count && same_group(&attempts[from], &attempts[to]); to++) {
         }

@@ -39,11 +39,12 @@ static bool is_utf8(const char *text, size_t len) {
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
     const unsigned char *bytes = (const unsigned char *)text;
     for (size_t i = 0; i < len;) {
-        size_t size = bytes[i] < 0x80 ? 1 : bytes[i] >> 5 == 6 ? 2 : bytes[i] >> 4 == 14 ? 3 : bytes[i] >> 3 == 30 ? 4 : 0;
+        unsigned char first = bytes[i];
+        size_t size = first < 0x80 ? 1 : first >> 5 == 6 ? 2 : first >> 4 == 14 ? 3 : first >> 3 == 30 ? 4 : 0;
         if (size == 0 || i + size > len) {
             return false;
         }
-        uint32_t point = size == 1 ? bytes[i] : bytes[i] & (0xffU >> (size + 1));
+        uint32_t point = size == 1 ? first : first & (0xffU >> (size + 1));
         for (size_t k = 1; k < size; k++) {
             if (bytes[i + k] >> 6 != 2) {
                 return false;

@@ -98,7 +98,7 @@ pub unsafe extern "C" fn enclave_value_new_bytes(
 /// Makes a `Date` of milliseconds since 1970-01-01T00:00:00Z. `NaN` and what is beyond 8.64e15 give an invalid date.
 #[unsafe(no_mangle)]
 pub extern "C" fn enclave_value_new_date(ms: f64) -> Option<Box<enclave_value_t>> {
-    give(|| Value::Date(ms))
+    give(|| Value::date(ms))
 }
 
 /// Makes an empty array.

@@ -279,6 +279,17 @@ unsafe extern "C" fn __wrap_munmap(address: *mut c_void, length: usize) -> c_int
     unsafe { real::munmap(address, length) }
 }
 
+/// The engine's static data is not destroyed when the process exits: workers may still be using it, and the process
+/// gives all of it back anyway.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn __wrap___cxa_atexit(
+    _function: *const c_void,
+    _argument: *mut c_void,
+    _library: *mut c_void,
+) -> c_int {
+    0
+}
+
 /// Memory of Rust code, outside of every ledger. Make it the global allocator of the program or library that links
 /// this crate, together with the linker's flags; else the memory limit is not exact, and a pool says so.
 ///

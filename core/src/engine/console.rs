@@ -1,287 +1,396 @@
-//! The global `console`: formats in native code (see [`inspect`](super::inspect)), inside the execution's budgets, and
-//! sends lines to the host. Groups, counters and timers belong to the execution and end with it.
+//! The global `console`: every call that prints is one line for the host, formatted here, inside the budgets of the
+//! execution.
 //!
-//! A call counts against `max_console_calls` and the message rate before anything is formatted; the text is made no
-//! longer than what is left of `max_console_output` and `max_message_size`, however large the value.
+//! A line is paid for three times: with a call, with a message and with its bytes. It is never built longer than it
+//! may be, and building it runs no script (but that of `%j`). Group depth, counters and timers belong to the execution
+//! and end with it.
+
+mod format;
+mod inspect;
+mod layout;
+mod objects;
+mod read;
+mod table;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::time::{Instant, SystemTime};
+use std::ffi::CStr;
+use std::time::{Duration, Instant, SystemTime};
 
 use mozjs::context::{JSContext, RawJSContext};
 use mozjs::gc::Handle;
-use mozjs::jsapi::{CallArgs, JSNative, JSObject};
-use mozjs::jsval::{JSVal, ObjectValue, UndefinedValue};
+use mozjs::jsapi::{CallArgs, GetFunctionNativeReserved, JS_StackCapture_MaxFrames, JSObject, JSPROP_ENUMERATE};
+use mozjs::jsval::{Int32Value, JSVal, ObjectValue, StringValue, UndefinedValue};
 use mozjs::rooted;
-use mozjs::rust::ToBoolean;
-use mozjs::rust::wrappers2::JS_NewPlainObject;
+use mozjs::rust::wrappers2::{CaptureCurrentStack, JS_DefineProperty, JS_NewPlainObject};
 
-use super::host::{argument, define_function, native, send_message, throw_too_large};
-use super::inspect::Inspector;
-use super::isolate::{Current, JsResult, State, Thrown};
-use super::{convert, text};
+use self::inspect::{Inspector, Stop, Text};
+use super::isolate::{Current, JsResult, State, Thrown, check};
+use super::{convert, exception, host, text};
 use crate::error::{Error, LimitUnit};
 use crate::execution::{ConsoleLevel, ConsoleLine};
 
-/// Counters and timers of one execution at once, each.
+/// Spaces that a group moves its lines to the right, and groups inside each other that do.
+const GROUP_INDENT: usize = 2;
+const MAX_GROUP_INDENT: u32 = 50;
+/// Counters, and timers, of one execution; bytes of a label by which they are told apart.
 const MAX_LABELS: usize = 1000;
-/// UTF-16 units of a label; a longer one is not told from others that begin so.
 const MAX_LABEL: usize = 256;
-/// Groups inside each other that indent.
-const MAX_INDENT: u32 = 32;
+/// Frames that `console.trace` shows.
+const MAX_FRAMES: u32 = 64;
 
-/// What one execution has said, and where its console stands.
+/// The console of one execution.
 #[derive(Default)]
 pub(super) struct ConsoleState {
+    /// Calls that have printed.
     calls: Cell<u32>,
+    /// Bytes that were printed.
     bytes: Cell<u64>,
-    groups: Cell<u32>,
-    counters: RefCell<HashMap<String, u64>>,
+    group_depth: Cell<u32>,
+    counters: RefCell<HashMap<String, u32>>,
     timers: RefCell<HashMap<String, Instant>>,
 }
 
 impl ConsoleState {
-    /// Calls that counted so far.
+    /// Console calls that have printed, or tried to.
     pub(super) fn calls(&self) -> u32 {
         self.calls.get()
     }
+
+    /// Moves all lines of a text to the right.
+    fn grouped(&self, text: String, inspector: &Inspector) -> Text {
+        let depth = self.group_depth.get().min(MAX_GROUP_INDENT) as usize;
+        if depth == 0 {
+            return Ok(text);
+        }
+        let indent = " ".repeat(depth * GROUP_INDENT);
+        let mut grouped = indent.clone();
+        for line in text.split_inclusive('\n') {
+            grouped.push_str(line);
+            if line.ends_with('\n') {
+                grouped.push_str(&indent);
+            }
+            inspector.check(&grouped)?;
+        }
+        inspector.whole(grouped)
+    }
 }
 
-/// The functions of the console, each with the number of its arguments.
-const METHODS: [(&std::ffi::CStr, JSNative, u32); 20] = [
-    (c"log", Some(log), 0),
-    (c"info", Some(info), 0),
-    (c"warn", Some(warn), 0),
-    (c"error", Some(error), 0),
-    (c"debug", Some(debug), 0),
-    (c"trace", Some(trace), 0),
-    (c"dir", Some(dir), 0),
-    (c"dirxml", Some(log), 0),
-    (c"table", Some(table), 1),
-    (c"group", Some(group), 0),
-    (c"groupCollapsed", Some(group), 0),
-    (c"groupEnd", Some(group_end), 0),
-    (c"assert", Some(assert), 0),
-    (c"count", Some(count), 0),
-    (c"countReset", Some(count_reset), 0),
-    (c"time", Some(time), 0),
-    (c"timeLog", Some(time_log), 0),
-    (c"timeEnd", Some(time_end), 0),
-    (c"timeStamp", Some(nothing), 0),
-    (c"clear", Some(nothing), 0),
+/// What a method of the console does.
+#[derive(Clone, Copy)]
+enum Method {
+    Print(ConsoleLevel),
+    Dir,
+    Table,
+    Trace,
+    Assert,
+    Group,
+    GroupEnd,
+    Count,
+    CountReset,
+    Time,
+    TimeLog,
+    TimeEnd,
+    /// What has no meaning here.
+    Nothing,
+}
+
+/// Every method; its place is in slot 0 of its function.
+static METHODS: [(&CStr, Method); 20] = [
+    (c"log", Method::Print(ConsoleLevel::Log)),
+    (c"info", Method::Print(ConsoleLevel::Info)),
+    (c"warn", Method::Print(ConsoleLevel::Warn)),
+    (c"error", Method::Print(ConsoleLevel::Error)),
+    (c"debug", Method::Print(ConsoleLevel::Debug)),
+    (c"dirxml", Method::Print(ConsoleLevel::Log)),
+    (c"dir", Method::Dir),
+    (c"table", Method::Table),
+    (c"trace", Method::Trace),
+    (c"assert", Method::Assert),
+    (c"group", Method::Group),
+    (c"groupCollapsed", Method::Group),
+    (c"groupEnd", Method::GroupEnd),
+    (c"count", Method::Count),
+    (c"countReset", Method::CountReset),
+    (c"time", Method::Time),
+    (c"timeLog", Method::TimeLog),
+    (c"timeEnd", Method::TimeEnd),
+    (c"clear", Method::Nothing),
+    (c"timeStamp", Method::Nothing),
 ];
 
+/// Makes the console of the current realm.
 pub(super) fn define(cx: &mut JSContext, global: Handle<*mut JSObject>) -> JsResult<()> {
-    // SAFETY: rooted at once.
-    rooted!(&in(cx) let console = unsafe { JS_NewPlainObject(cx) });
-    if console.get().is_null() {
-        return Err(Thrown);
+    // SAFETY: all that is made is rooted before the next call; the names are static.
+    unsafe {
+        rooted!(&in(cx) let console = JS_NewPlainObject(cx));
+        if console.get().is_null() {
+            return Err(Thrown);
+        }
+        for (place, (name, _)) in METHODS.iter().enumerate() {
+            rooted!(&in(cx) let slot = Int32Value(place as i32));
+            rooted!(&in(cx) let method = host::function_with(cx, Some(call), name, slot.handle())?);
+            rooted!(&in(cx) let method = ObjectValue(method.get()));
+            let attributes = JSPROP_ENUMERATE as u32;
+            check(JS_DefineProperty(cx, console.handle(), name.as_ptr(), method.handle(), attributes))?;
+        }
+        rooted!(&in(cx) let tag = StringValue(&*text::to_js(cx, "console")?));
+        convert::define_tag(cx, console.handle(), tag.handle())?;
+        rooted!(&in(cx) let value = ObjectValue(console.get()));
+        convert::define_with(cx, global, "console", value.handle(), 0)
     }
-    for (name, function, arguments) in METHODS {
-        define_function(cx, console.handle(), name, function, arguments)?;
-    }
-    rooted!(&in(cx) let console = ObjectValue(console.get()));
-    convert::define_with(cx, global, "console", console.handle(), 0)
 }
 
-/// Defines the engine's way into a method.
-macro_rules! method {
-    ($name:ident, $body:expr) => {
-        unsafe extern "C" fn $name(cx: *mut RawJSContext, argc: u32, vp: *mut JSVal) -> bool {
-            let body: fn(&mut JSContext, &State, &CallArgs) -> JsResult<()> = $body;
-            // SAFETY: called by the engine.
-            unsafe {
-                native(cx, argc, vp, |cx, state, args| {
-                    args.rval().set(UndefinedValue());
-                    body(cx, state, args)
-                })
+unsafe extern "C" fn call(cx: *mut RawJSContext, argc: u32, vp: *mut JSVal) -> bool {
+    // SAFETY: called by the engine; slot 0 holds the place of the method.
+    unsafe {
+        host::native(cx, argc, vp, |cx, state, args| {
+            let place = (*GetFunctionNativeReserved(args.callee(), 0)).to_int32();
+            args.rval().set(UndefinedValue());
+            Call { state, current: &state.current.borrow(), args }.run(cx, METHODS[place as usize].1)
+        })
+    }
+}
+
+/// A call of a method.
+#[derive(Clone, Copy)]
+struct Call<'a> {
+    state: &'a State,
+    current: &'a Current,
+    args: &'a CallArgs,
+}
+
+impl Call<'_> {
+    fn run(self, cx: &mut JSContext, method: Method) -> JsResult<()> {
+        let console = &self.current.console;
+        match method {
+            Method::Print(level) => self.print(cx, level, |cx, inspector| self.arguments(cx, inspector, 0)),
+            Method::Dir => {
+                self.print(cx, ConsoleLevel::Log, |cx, inspector| inspector.value(cx, self.argument(0), None))
+            }
+            Method::Table => self.print(cx, ConsoleLevel::Log, |cx, inspector| {
+                match table::table(cx, inspector, self.argument(0), self.argument(1))? {
+                    Some(table) => Ok(table),
+                    None => self.arguments(cx, inspector, 0),
+                }
+            }),
+            Method::Trace => self.print(cx, ConsoleLevel::Debug, |cx, inspector| self.trace(cx, inspector)),
+            Method::Assert => self.assert(cx),
+            Method::Group => {
+                if self.args.argc_ > 0 {
+                    self.print(cx, ConsoleLevel::Log, |cx, inspector| self.arguments(cx, inspector, 0))?;
+                }
+                console.group_depth.set(console.group_depth.get().saturating_add(1));
+                Ok(())
+            }
+            Method::GroupEnd => {
+                console.group_depth.set(console.group_depth.get().saturating_sub(1));
+                Ok(())
+            }
+            Method::Count => self.count(cx),
+            Method::CountReset => self.count_reset(cx),
+            Method::Time => self.time(cx),
+            Method::TimeLog => self.time_log(cx),
+            Method::TimeEnd => self.time_end(cx),
+            Method::Nothing => Ok(()),
+        }
+    }
+
+    fn argument(&self, index: u32) -> Handle<'_, JSVal> {
+        // SAFETY: the handle lives no longer than the arguments that are borrowed.
+        unsafe { host::argument(self.args, index) }
+    }
+
+    /// The arguments from `first` on.
+    fn arguments(&self, cx: &mut JSContext, inspector: &mut Inspector, first: u32) -> Text {
+        format::arguments(cx, inspector, self.args, first)
+    }
+
+    /// Prints one line, if the budgets have room for it.
+    fn print(
+        self,
+        cx: &mut JSContext,
+        level: ConsoleLevel,
+        make: impl FnOnce(&mut JSContext, &mut Inspector) -> Text,
+    ) -> JsResult<()> {
+        let Call { state, current, .. } = self;
+        let (console, limits) = (&current.console, &current.request.limits);
+        if console.calls.get() >= limits.max_console_calls {
+            let limit = limits.max_console_calls.into();
+            return Err(state.kill(Error::ConsoleLimit { limit, unit: LimitUnit::Calls }));
+        }
+        host::send_message(state, current)?;
+        console.calls.set(console.calls.get() + 1);
+
+        let max_line = current.request.max_message_size;
+        let left = limits.max_console_output.saturating_sub(console.bytes.get());
+        let mut inspector = Inspector::new(state, usize::try_from(left.min(max_line)).unwrap_or(usize::MAX));
+        let made = make(cx, &mut inspector).and_then(|text| console.grouped(text, &inspector));
+        if state.killed() {
+            return Err(Thrown);
+        }
+        // A `toJSON` may have printed meanwhile.
+        let left = limits.max_console_output.saturating_sub(console.bytes.get());
+        let text = match made {
+            Ok(text) if text.len() as u64 <= left => text,
+            Err(Stop::Thrown) => return Err(Thrown),
+            Err(Stop::TooLong) if max_line < left => return Err(host::throw_too_large(cx, state, "a console line")),
+            Ok(_) | Err(Stop::TooLong) => {
+                let limit = limits.max_console_output;
+                return Err(state.kill(Error::ConsoleLimit { limit, unit: LimitUnit::Bytes }));
+            }
+        };
+        console.bytes.set(console.bytes.get() + text.len() as u64);
+        if let Some(host) = current.host() {
+            let time = match limits.block_timing_apis {
+                true => SystemTime::UNIX_EPOCH + Duration::from_millis(current.frozen_time as u64),
+                false => SystemTime::now(),
+            };
+            host.console(ConsoleLine { execution_id: current.request.id, level, time, text });
+        }
+        Ok(())
+    }
+
+    fn print_text(self, cx: &mut JSContext, level: ConsoleLevel, text: String) -> JsResult<()> {
+        self.print(cx, level, |_, inspector| inspector.made(text))
+    }
+
+    fn trace(&self, cx: &mut JSContext, inspector: &mut Inspector) -> Text {
+        let message = self.arguments(cx, inspector, 0)?;
+        let mut text = String::from(if message.is_empty() { "Trace" } else { "Trace: " }) + &message;
+        rooted!(&in(cx) let mut stack = std::ptr::null_mut::<JSObject>());
+        rooted!(&in(cx) let no_start = std::ptr::null_mut::<JSObject>());
+        // SAFETY: all is rooted, and the capture is written before it is read.
+        check(unsafe {
+            let mut capture = std::mem::MaybeUninit::uninit();
+            JS_StackCapture_MaxFrames(MAX_FRAMES, capture.as_mut_ptr());
+            CaptureCurrentStack(cx, stack.handle_mut(), capture.as_mut_ptr(), no_start.handle())
+        })?;
+        if !stack.get().is_null() {
+            text.push('\n');
+            text += &inspector.frames(cx, stack.handle())?;
+        }
+        inspector.whole(text)
+    }
+
+    fn assert(self, cx: &mut JSContext) -> JsResult<()> {
+        // SAFETY: arguments are rooted; the conversion runs no script.
+        if unsafe { mozjs::rust::ToBoolean(self.argument(0)) } {
+            return Ok(());
+        }
+        self.print(cx, ConsoleLevel::Error, |cx, inspector| {
+            let mut text = inspector.made("Assertion failed".into())?;
+            if self.args.argc_ > 1 {
+                text += ": ";
+                text += &self.arguments(cx, inspector, 1)?;
+            }
+            inspector.whole(text)
+        })
+    }
+
+    /// The first argument as the name of a counter or timer.
+    fn label(&self, cx: &mut JSContext) -> JsResult<String> {
+        let value = self.argument(0);
+        if value.get().is_undefined() {
+            return Ok("default".into());
+        }
+        let max_line = usize::try_from(self.current.request.max_message_size).unwrap_or(usize::MAX);
+        match Inspector::new(self.state, max_line).argument(cx, value) {
+            Ok(mut label) => {
+                label.truncate(label.floor_char_boundary(MAX_LABEL));
+                Ok(label)
+            }
+            Err(Stop::Thrown) => Err(Thrown),
+            Err(Stop::TooLong) => Err(host::throw_too_large(cx, self.state, "a console line")),
+        }
+    }
+
+    fn count(self, cx: &mut JSContext) -> JsResult<()> {
+        let label = self.label(cx)?;
+        let count = {
+            let mut counters = self.current.console.counters.borrow_mut();
+            if counters.len() >= MAX_LABELS && !counters.contains_key(&label) {
+                return Err(exception::throw(cx, "RangeError", "console.count: too many counters"));
+            }
+            let count = counters.entry(label.clone()).or_default();
+            *count += 1;
+            *count
+        };
+        self.print_text(cx, ConsoleLevel::Log, format!("{label}: {count}"))
+    }
+
+    fn count_reset(self, cx: &mut JSContext) -> JsResult<()> {
+        let label = self.label(cx)?;
+        if self.current.console.counters.borrow_mut().remove(&label).is_some() {
+            return Ok(());
+        }
+        self.print_text(cx, ConsoleLevel::Warn, format!("Count for '{label}' does not exist"))
+    }
+
+    fn time(self, cx: &mut JSContext) -> JsResult<()> {
+        let label = self.label(cx)?;
+        {
+            let mut timers = self.current.console.timers.borrow_mut();
+            if !timers.contains_key(&label) {
+                if timers.len() >= MAX_LABELS {
+                    return Err(exception::throw(cx, "RangeError", "console.time: too many timers"));
+                }
+                timers.insert(label, Instant::now());
+                return Ok(());
             }
         }
-    };
-}
+        self.print_text(cx, ConsoleLevel::Warn, format!("Timer '{label}' already exists"))
+    }
 
-method!(log, |cx, state, args| print(cx, state, args, 0, ConsoleLevel::Log, ""));
-method!(info, |cx, state, args| print(cx, state, args, 0, ConsoleLevel::Info, ""));
-method!(warn, |cx, state, args| print(cx, state, args, 0, ConsoleLevel::Warn, ""));
-method!(error, |cx, state, args| print(cx, state, args, 0, ConsoleLevel::Error, ""));
-method!(debug, |cx, state, args| print(cx, state, args, 0, ConsoleLevel::Debug, ""));
-method!(trace, |cx, state, args| print(cx, state, args, 0, ConsoleLevel::Debug, "Trace: "));
-method!(dir, |cx, state, args| {
-    say(cx, state, ConsoleLevel::Log, |cx, inspector| {
-        // SAFETY: used inside the call.
-        inspector.value(cx, unsafe { argument(args, 0) }, 0)
-    })
-});
-method!(table, |cx, state, args| {
-    say(cx, state, ConsoleLevel::Log, |cx, inspector| {
-        // SAFETY: used inside the call.
-        inspector.table(cx, unsafe { argument(args, 0) })
-    })
-});
-method!(assert, |cx, state, args| {
-    // SAFETY: the argument is rooted by the engine.
-    if unsafe { ToBoolean(argument(args, 0)) } {
-        return Ok(());
+    fn time_log(self, cx: &mut JSContext) -> JsResult<()> {
+        let label = self.label(cx)?;
+        let started = self.current.console.timers.borrow().get(&label).copied();
+        self.print_elapsed(cx, label, started)
     }
-    let prefix = if args.argc_ > 1 { "Assertion failed: " } else { "Assertion failed" };
-    print(cx, state, args, 1, ConsoleLevel::Error, prefix)
-});
-method!(group, |cx, state, args| {
-    if args.argc_ > 0 {
-        print(cx, state, args, 0, ConsoleLevel::Log, "")?;
-    }
-    let groups = &state.current.borrow().console.groups;
-    groups.set(groups.get().saturating_add(1));
-    Ok(())
-});
-method!(group_end, |_cx, state, _args| {
-    let groups = &state.current.borrow().console.groups;
-    groups.set(groups.get().saturating_sub(1));
-    Ok(())
-});
-method!(count, |cx, state, args| {
-    let label = label(cx, args)?;
-    let number = {
-        let current = state.current.borrow();
-        let mut counters = current.console.counters.borrow_mut();
-        if counters.len() >= MAX_LABELS && !counters.contains_key(&label) {
-            counters.clear();
-        }
-        let counter = counters.entry(label.clone()).or_default();
-        *counter += 1;
-        *counter
-    };
-    say(cx, state, ConsoleLevel::Log, |_, inspector| {
-        inspector.text(&format!("{label}: {number}"));
-        Ok(())
-    })
-});
-method!(count_reset, |cx, state, args| {
-    let label = label(cx, args)?;
-    state.current.borrow().console.counters.borrow_mut().remove(&label);
-    Ok(())
-});
-method!(time, |cx, state, args| {
-    let label = label(cx, args)?;
-    let current = state.current.borrow();
-    let mut timers = current.console.timers.borrow_mut();
-    if timers.len() < MAX_LABELS {
-        timers.entry(label).or_insert_with(Instant::now);
-    }
-    Ok(())
-});
-method!(time_log, |cx, state, args| time_passed(cx, state, args, false));
-method!(time_end, |cx, state, args| time_passed(cx, state, args, true));
-method!(nothing, |_, _, _| Ok(()));
 
-/// Says how long a timer has run; a timer that nobody has started says nothing.
-fn time_passed(cx: &mut JSContext, state: &State, args: &CallArgs, end: bool) -> JsResult<()> {
-    let label = label(cx, args)?;
-    let (started, stands_still) = {
-        let current = state.current.borrow();
-        let mut timers = current.console.timers.borrow_mut();
-        let started = if end { timers.remove(&label) } else { timers.get(&label).copied() };
-        (started, current.request.limits.block_timing_apis)
-    };
-    let Some(started) = started else { return Ok(()) };
-    // A clock like any other: it reads the same all the time where clocks stand still.
-    let ms = if stands_still { 0.0 } else { started.elapsed().as_secs_f64() * 1000.0 };
-    say(cx, state, ConsoleLevel::Log, |cx, inspector| {
-        inspector.text(&format!("{label}: {ms:.3}ms"));
-        if !end && args.argc_ > 1 {
-            inspector.text(" ");
-            inspector.message(cx, args, 1)?;
-        }
-        Ok(())
-    })
-}
+    fn time_end(self, cx: &mut JSContext) -> JsResult<()> {
+        let label = self.label(cx)?;
+        let started = self.current.console.timers.borrow_mut().remove(&label);
+        self.print_elapsed(cx, label, started)
+    }
 
-/// The label of a counter or timer.
-fn label(cx: &mut JSContext, args: &CallArgs) -> JsResult<String> {
-    // SAFETY: used inside the call.
-    let value = unsafe { argument(args, 0) };
-    if value.get().is_undefined() {
-        return Ok("default".into());
-    }
-    let mut inspector = Inspector::new(MAX_LABEL);
-    inspector.top(cx, value)?;
-    Ok(inspector.into_text())
-}
-
-/// Prints the arguments from `first` on as one message.
-fn print(
-    cx: &mut JSContext,
-    state: &State,
-    args: &CallArgs,
-    first: u32,
-    level: ConsoleLevel,
-    prefix: &str,
-) -> JsResult<()> {
-    say(cx, state, level, |cx, inspector| {
-        inspector.text(prefix);
-        inspector.message(cx, args, first)
-    })
-}
-
-/// Counts a call, formats its text and sends it as a line.
-fn say(
-    cx: &mut JSContext,
-    state: &State,
-    level: ConsoleLevel,
-    format: impl FnOnce(&mut JSContext, &mut Inspector) -> JsResult<()>,
-) -> JsResult<()> {
-    let current = state.current.borrow();
-    let room = begin(state, &current)?;
-    let max = current.request.max_message_size;
-    // One byte more than there may be, so that what is too long is known to be.
-    let mut inspector = Inspector::new(room.min(max).saturating_add(1) as usize);
-    let indent = "  ".repeat(current.console.groups.get().min(MAX_INDENT) as usize);
-    inspector.text(&indent);
-    format(cx, &mut inspector)?;
-    if state.killed() {
-        return Err(Thrown);
-    }
-    let mut text = inspector.into_text();
-    if !indent.is_empty() && text.contains('\n') {
-        text = text.replace('\n', &format!("\n{indent}"));
-    }
-    let bytes = text.len() as u64;
-    if bytes > room {
-        let limit = current.request.limits.max_console_output;
-        return Err(state.kill(Error::ConsoleLimit { limit, unit: LimitUnit::Bytes }));
-    }
-    if bytes > max {
-        return Err(throw_too_large(cx, state, "a console line"));
-    }
-    current.console.bytes.set(current.console.bytes.get() + bytes);
-    if let Some(host) = current.host() {
-        let time = if current.request.limits.block_timing_apis {
-            SystemTime::UNIX_EPOCH + std::time::Duration::from_secs_f64(current.frozen_time / 1000.0)
-        } else {
-            SystemTime::now()
+    /// Prints how long a timer has run, and the arguments behind its label.
+    fn print_elapsed(self, cx: &mut JSContext, label: String, started: Option<Instant>) -> JsResult<()> {
+        let Some(started) = started else {
+            return self.print_text(cx, ConsoleLevel::Warn, format!("Timer '{label}' does not exist"));
         };
-        host.console(ConsoleLine { execution_id: current.request.id, level, time, text });
+        let elapsed = match self.current.request.limits.block_timing_apis {
+            true => 0.0,
+            false => started.elapsed().as_secs_f64() * 1000.0,
+        };
+        self.print(cx, ConsoleLevel::Log, |cx, inspector| {
+            let mut text = inspector.made(format!("{label}: {}", milliseconds(elapsed)))?;
+            for index in 1..self.args.argc_ {
+                text.push(' ');
+                text += &inspector.argument(cx, self.argument(index))?;
+            }
+            inspector.whole(text)
+        })
     }
-    Ok(())
 }
 
-/// Takes a call from the budgets; the bytes that are left of the output.
-fn begin(state: &State, current: &Current) -> JsResult<u64> {
-    let limits = &current.request.limits;
-    let console = &current.console;
-    if console.calls.get() >= limits.max_console_calls {
-        let limit = limits.max_console_calls.into();
-        return Err(state.kill(Error::ConsoleLimit { limit, unit: LimitUnit::Calls }));
+/// A time as Node prints it: `1.5ms`, `2.250s`.
+fn milliseconds(ms: f64) -> String {
+    if ms >= 1000.0 {
+        return format!("{:.3}s", ms / 1000.0);
     }
-    send_message(state, current)?;
-    console.calls.set(console.calls.get() + 1);
-    Ok(limits.max_console_output - console.bytes.get())
+    let text = format!("{ms:.3}");
+    format!("{}ms", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
-/// A string as text, no longer than `max` UTF-16 units.
-pub(super) fn bounded(cx: &mut JSContext, string: Handle<*mut mozjs::jsapi::JSString>, max: usize) -> JsResult<String> {
-    if text::length(string) <= max {
-        return text::to_rust(cx, string);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_short() {
+        for (ms, text) in [(0.0, "0ms"), (1.5, "1.5ms"), (0.0004, "0ms"), (999.9, "999.9ms"), (2250.0, "2.250s")] {
+            assert_eq!(milliseconds(ms), text);
+        }
     }
-    text::prefix(cx, string, max)
 }

@@ -247,15 +247,16 @@ impl Reader<'_> {
     }
 
     fn array(&mut self, cx: &mut JSContext, here: &Parents) -> Result<Value, Failure> {
-        let mut length = 0;
-        // SAFETY: `object` is rooted and an array, or a proxy of one, which may say a length that no array has: then
-        // the call fails without an exception.
-        if !unsafe { GetArrayLength(cx, here.object, &mut length) } {
-            // SAFETY: a plain call.
-            return Err(match self.state.killed() || unsafe { JS_IsExceptionPending(cx) } {
-                true => Failure::Thrown,
-                false => Failure::not_transferable("is a proxy of an array with an impossible length"),
-            });
+        rooted!(&in(cx) let mut length = UndefinedValue());
+        let engine = memory::on(memory::Side::Engine);
+        // SAFETY: `object` and `length` are rooted.
+        check(unsafe { JS_GetProperty(cx, here.object, c"length".as_ptr(), length.handle_mut()) })?;
+        drop(engine);
+        // A proxy of an array may say anything.
+        let number = if length.get().is_number() { length.get().to_number() } else { f64::NAN };
+        let length = number as u32;
+        if f64::from(length) != number {
+            return Err(Failure::not_transferable("is a proxy of an array with an impossible length"));
         }
         // Every element costs 8 bytes, so a sparse giant is refused here.
         if u64::from(length) * 8 > self.budget.bytes {
@@ -464,18 +465,6 @@ pub(super) fn bigint_text(cx: &mut JSContext, value: Handle<JSVal>, max: usize) 
     text::to_rust(cx, decimal.handle())
 }
 
-/// A string or integer key as text, no longer than `max` UTF-16 units.
-pub(super) fn key_text(cx: &mut JSContext, id: Handle<mozjs::jsapi::jsid>, max: usize) -> JsResult<String> {
-    if id.get().is_int() {
-        return Ok(id.get().to_int().to_string());
-    }
-    if !id.get().is_string() {
-        return Ok(String::new());
-    }
-    rooted!(&in(cx) let string = id.get().to_string());
-    text::prefix(cx, string.handle(), max)
-}
-
 /// Where the bytes of a buffer or view are; none of anything else.
 ///
 /// The pointer is good until anything runs that could move or free them.
@@ -504,32 +493,6 @@ pub(super) fn copy_bytes(object: Handle<*mut JSObject>) -> Option<Vec<u8>> {
     let (data, length) = raw_bytes(object)?;
     // SAFETY: nothing has run since the pointer was taken.
     Some(if length == 0 { Vec::new() } else { unsafe { std::slice::from_raw_parts(data, length) }.to_vec() })
-}
-
-/// What a person is told of a buffer or view.
-pub(super) struct BytesOverview {
-    pub length: usize,
-    /// Elements of a typed array.
-    pub elements: u32,
-    /// The first bytes.
-    pub first: Vec<u8>,
-}
-
-pub(super) fn bytes_of(object: Handle<*mut JSObject>) -> BytesOverview {
-    let (data, length) = raw_bytes(object).unwrap_or((std::ptr::null_mut(), 0));
-    let first = match length {
-        0 => Vec::new(),
-        // SAFETY: nothing has run since the pointer was taken.
-        _ => unsafe { std::slice::from_raw_parts(data, length.min(50)) }.to_vec(),
-    };
-    // SAFETY: `object` is rooted and a typed array.
-    let elements = match unsafe { mozjs::jsapi::JS_IsTypedArrayObject(object.get()) } {
-        // SAFETY: as above.
-        true => unsafe { mozjs::jsapi::JS_GetTypedArrayLength(object.get()) },
-        false => 0,
-    };
-    let length = if elements > 0 { elements } else { length };
-    BytesOverview { length, elements: elements.min(u32::MAX as usize) as u32, first }
 }
 
 /// Writes the first bytes of `bytes` over those of a `Uint8Array`, as many as `fit` says for the room that it has. None

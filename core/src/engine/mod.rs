@@ -21,7 +21,6 @@ mod convert;
 mod crash;
 mod exception;
 mod host;
-mod inspect;
 mod interrupt;
 mod isolate;
 mod jobs;

@@ -185,7 +185,8 @@ fn words<'a>(source: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a
     source.match_indices(word).map(|(at, _)| at).filter(move |&at| {
         let before = &bytes[..at];
         let after = bytes.get(at + word.len()).copied();
-        let is_property = before.ends_with(b".") && !before.ends_with(b"...");
+        let is_key = source[at + word.len()..].trim_start().starts_with(':');
+        let is_property = is_key || (before.ends_with(b".") && !before.ends_with(b"..."));
         !is_property && !before.last().copied().is_some_and(is_word_byte) && !after.is_some_and(is_word_byte)
     })
 }
@@ -220,6 +221,7 @@ mod tests {
         assert!(contains_word("x = await y", "await"));
         assert!(!contains_word("x = awaiting + $await + await_", "await"));
         assert!(!contains_word("queue.await(x)", "await"));
+        assert!(!contains_word("({await: 1})", "await"));
         assert!(contains_word("[...await x]", "await"));
     }
 

@@ -117,7 +117,14 @@ impl Shared {
     /// As many of the deliveries that the state counts have been made.
     pub(super) fn settle(&self, deliveries: usize) {
         if deliveries > 0 {
-            lock(&self.state).owed -= deliveries;
+            let mut state = lock(&self.state);
+            state.owed -= deliveries;
+            if state.owed == 0 && !state.is_open() {
+                // The supervisor may be waiting for this to end.
+                state.poked = true;
+                self.supervisor.notify_one();
+            }
+            drop(state);
             self.lifecycle.notify_all();
         }
     }

@@ -258,9 +258,9 @@ impl State {
         self.phase == Phase::Open
     }
 
-    /// Whether all is over, also for the workers set aside.
+    /// Whether all is over, also for the workers set aside and for what the notifier has to deliver.
     pub(super) fn is_over(&self) -> bool {
-        self.phase == Phase::Closed && self.workers.is_empty()
+        self.phase == Phase::Closed && self.workers.is_empty() && self.owed == 0
     }
 
     pub(super) fn stats(&self, now: Instant, traffic: &Traffic) -> PoolStats {

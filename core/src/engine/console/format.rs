@@ -8,8 +8,8 @@ use mozjs::rooted;
 use mozjs::rust::wrappers2::JS_ClearPendingException;
 
 use super::inspect::{Inspector, Options, Stop, Text};
-use crate::engine::host;
 use crate::engine::isolate::Thrown;
+use crate::engine::{host, memory};
 
 /// The arguments from `first` on.
 pub(super) fn arguments(cx: &mut JSContext, inspector: &mut Inspector, args: &CallArgs, first: u32) -> Text {
@@ -19,7 +19,7 @@ pub(super) fn arguments(cx: &mut JSContext, inspector: &mut Inspector, args: &Ca
         // SAFETY: used during the call only.
         let value = unsafe { host::argument(args, index) };
         text = inspector.argument(cx, value)?;
-        if value.get().is_string() && rest.len() > 0 && text.contains('%') {
+        if value.get().is_string() && rest.start < rest.end && text.contains('%') {
             text = directives(cx, inspector, &text, args, &mut rest)?;
         }
     }
@@ -50,7 +50,7 @@ fn directives(
                 text.push('%');
                 &directive[2..]
             }
-            b's' | b'd' | b'i' | b'f' | b'j' | b'o' | b'O' | b'c' if rest.len() > 0 => {
+            b's' | b'd' | b'i' | b'f' | b'j' | b'o' | b'O' | b'c' if rest.start < rest.end => {
                 let index = rest.start;
                 rest.start += 1;
                 // SAFETY: used during the call only.
@@ -111,6 +111,7 @@ fn json(cx: &mut JSContext, inspector: &mut Inspector, value: Handle<JSVal>) -> 
     }
 
     unsafe extern "C" fn receive(units: *const u16, length: u32, target: *mut std::ffi::c_void) -> bool {
+        let _host = memory::on(memory::Side::Host);
         // SAFETY: the engine gives `length` readable units; the target is the one handed over with this function.
         let (target, units) =
             unsafe { (&mut *target.cast::<Target>(), std::slice::from_raw_parts(units, length as usize)) };
@@ -124,11 +125,13 @@ fn json(cx: &mut JSContext, inspector: &mut Inspector, value: Handle<JSVal>) -> 
     let mut target = Target { text: None, limit: inspector.left(), too_long: false };
     rooted!(&in(cx) let no_replacer = std::ptr::null_mut::<JSObject>());
     rooted!(&in(cx) let no_space = UndefinedValue());
+    let engine = memory::on(memory::Side::Engine);
     // SAFETY: all is rooted, and `target` outlives the call.
     let made = unsafe {
         let target = (&raw mut target).cast();
         ToJSON(cx.raw_cx(), value.into(), no_replacer.handle().into(), no_space.handle().into(), Some(receive), target)
     };
+    drop(engine);
     if target.too_long {
         return Err(Stop::TooLong);
     }

@@ -7,20 +7,18 @@ use std::cell::Cell;
 
 use mozjs::context::JSContext;
 use mozjs::gc::Handle;
-use mozjs::jsapi::{BigIntToString, JSObject, JSString, Symbol, jsid};
+use mozjs::jsapi::{JSObject, JSString, Symbol, jsid};
 use mozjs::jsval::{JSVal, UndefinedValue};
 use mozjs::rooted;
-use mozjs::rust::wrappers2::{GetSymbolDescription, JS_NewDependentString};
+use mozjs::rust::wrappers2::GetSymbolDescription;
 
 use super::layout::{self, Parts, Place};
 use super::read::{self, Key, Own};
 use crate::engine::isolate::{State, Thrown};
-use crate::engine::text;
+use crate::engine::{convert, text};
 
 /// UTF-16 units of a string inside an object that are shown.
 const MAX_STRING: usize = 10_000;
-/// Digits of a bigint that are shown in base 10, to which a conversion takes quadratic time.
-const MAX_DECIMAL: usize = 4096;
 /// Strings up to this length are never broken into lines.
 const SHORT_STRING: usize = 16;
 
@@ -159,7 +157,7 @@ impl<'a> Inspector<'a> {
         } else if plain.is_double() && plain.to_double() == 0.0 {
             if plain.to_double().is_sign_negative() { "-0".into() } else { "0".into() }
         } else if plain.is_bigint() {
-            return bigint(cx, value);
+            convert::bigint_text(cx, value, self.left())? + "n"
         } else if plain.is_symbol() {
             self.symbol(cx, plain.to_symbol())?
         } else {
@@ -175,15 +173,8 @@ impl<'a> Inspector<'a> {
     fn quoted(&mut self, cx: &mut JSContext, string: Handle<*mut JSString>) -> Text {
         let length = text::length(string);
         let shown = length.min(MAX_STRING);
-        rooted!(&in(cx) let mut start = string.get());
-        if shown < length {
-            // SAFETY: `string` is rooted and longer than that.
-            start.set(unsafe { JS_NewDependentString(cx, string, 0, shown) });
-            if start.get().is_null() {
-                return Err(Stop::Thrown);
-            }
-        }
-        let text = self.copy(cx, start.handle())?;
+        self.fits(self.made.saturating_add(shown))?;
+        let text = text::prefix(cx, string, shown)?;
         let is_long = shown > SHORT_STRING && shown + self.indentation + 4 > self.options.break_length;
         let mut quoted = if is_long {
             let lines: Vec<String> = text.split_inclusive('\n').map(layout::quote).collect();
@@ -316,26 +307,4 @@ impl<'a> Inspector<'a> {
         rooted!(&in(cx) let string = value.get().to_string());
         self.copy(cx, string.handle())
     }
-}
-
-/// A bigint in base 10, or in base 16 where that would take too long.
-fn bigint(cx: &mut JSContext, value: Handle<JSVal>) -> Text {
-    rooted!(&in(cx) let bigint = value.get().to_bigint());
-    let mut digits = |base| {
-        // SAFETY: `bigint` is rooted; rooted at once.
-        rooted!(&in(cx) let digits = unsafe { BigIntToString(cx.raw_cx(), bigint.handle().into(), base) });
-        if digits.get().is_null() { Err(Thrown) } else { text::to_rust(cx, digits.handle()) }
-    };
-    let hexadecimal = digits(16)?;
-    if hexadecimal.len() <= MAX_DECIMAL {
-        return Ok(digits(10)? + "n");
-    }
-    let sign = if hexadecimal.starts_with('-') { "-" } else { "" };
-    let digits = hexadecimal.trim_start_matches('-');
-    let shown = &digits[..digits.len().min(MAX_STRING)];
-    let more = match digits.len() - shown.len() {
-        0 => String::new(),
-        left_out => layout::more(left_out, "digit", "digits"),
-    };
-    Ok(format!("{sign}0x{shown}n{more}"))
 }

@@ -219,8 +219,8 @@ mod tests {
         let numbers: Vec<&str> = numbers.iter().map(String::as_str).collect();
         let text = list(&numbers, Columns::Right).join(&PLACE);
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[1], "    0,   1,   4,   9,  16,  25,  36,  49,  64,  81, 100, 121,");
-        assert_eq!(lines[3], "  576, 625, 676");
+        assert_eq!(lines[1], "    0,   1,   4,   9,  16,  25,  36,");
+        assert_eq!(lines[4], "  441, 484, 529, 576, 625, 676");
     }
 
     #[test]

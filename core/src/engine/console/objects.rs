@@ -24,7 +24,7 @@ use super::inspect::{Inspector, Parents, Stop, Text};
 use super::layout::{self, Columns, Parts};
 use super::read::{self, Key};
 use crate::engine::isolate::{JsResult, check};
-use crate::value::{Value, json};
+use crate::value::json::iso_date;
 
 /// Properties of one object that are shown.
 const MAX_PROPERTIES: usize = 1000;
@@ -33,6 +33,8 @@ const MAX_HOLES: u32 = 100_000;
 /// Longest array that may have other properties than its elements.
 const MAX_ARRAY_WITH_PROPERTIES: u32 = 10_000;
 
+/// Constructors of functions that `Function` has not made.
+const OTHER_FUNCTIONS: [&str; 3] = ["AsyncFunction", "GeneratorFunction", "AsyncGeneratorFunction"];
 /// In the order of `RegExp.prototype.flags`.
 const REGEXP_FLAGS: [(u8, char); 8] = [
     (RegExpFlag_HasIndices, 'd'),
@@ -169,8 +171,13 @@ impl Inspector<'_> {
         let mut class = ESClass::Other;
         // SAFETY: `object` is rooted and no proxy; `class` is a valid place.
         check(unsafe { GetBuiltinClass(cx, object, &mut class) })?;
-        let mut description =
-            Description { kind: Kind::Plain, base: String::new(), open: String::new(), close: "}", name: String::new() };
+        let mut description = Description {
+            kind: Kind::Plain,
+            base: String::new(),
+            open: String::new(),
+            close: "}",
+            name: String::new(),
+        };
         let mut fallback = "Object";
         let mut size = String::new();
         // SAFETY: `object` is rooted; each call is one that its class allows.
@@ -200,7 +207,9 @@ impl Inspector<'_> {
                 }
                 ESClass::RegExp => description.base = self.regexp(cx, object)?,
                 ESClass::Date => description.base = date(cx, object)?,
-                ESClass::Number | ESClass::Boolean | ESClass::BigInt => description.base = self.boxed(cx, object, name)?,
+                ESClass::Number | ESClass::Boolean | ESClass::BigInt => {
+                    description.base = self.boxed(cx, object, name)?
+                }
                 ESClass::String => {
                     (description.kind, description.base) = (Kind::String, self.boxed(cx, object, name)?);
                 }
@@ -278,7 +287,8 @@ impl Inspector<'_> {
         let (mut index, mut holes, mut all_holes) = (0, 0, 0);
         rooted!(&in(cx) let mut id = mozjs::jsid::VoidId());
         rooted!(&in(cx) let mut value = UndefinedValue());
-        while index < length && entries.len() + usize::from(holes > 0) < self.options.max_items && all_holes < MAX_HOLES {
+        while index < length && entries.len() + usize::from(holes > 0) < self.options.max_items && all_holes < MAX_HOLES
+        {
             if self.state.killed() {
                 return Err(Stop::Thrown);
             }
@@ -377,7 +387,10 @@ impl Inspector<'_> {
             0 => String::new(),
             rest => format!(" {}", layout::more(rest, "byte", "bytes")),
         };
-        Ok(vec![self.made(format!("[Uint8Contents]: <{contents}{rest}>"))?, self.made(format!("byteLength: {length}"))?])
+        Ok(vec![
+            self.made(format!("[Uint8Contents]: <{contents}{rest}>"))?,
+            self.made(format!("byteLength: {length}"))?,
+        ])
     }
 
     fn data_view(&mut self, cx: &mut JSContext, here: &Parents) -> Result<Vec<String>, Stop> {
@@ -492,7 +505,7 @@ impl Inspector<'_> {
         rooted!(&in(cx) let mut string = std::ptr::null_mut::<JSString>());
         let principals = std::ptr::null_mut();
         // SAFETY: all is rooted.
-        check(unsafe { BuildStackString(cx, principals, stack, string.handle_mut(), 4, StackFormat::V8) })?;
+        check(unsafe { BuildStackString(cx, principals, stack, string.handle_mut(), 0, StackFormat::V8) })?;
         // SAFETY: not null after success, and rooted at once.
         rooted!(&in(cx) let value = StringValue(unsafe { &*string.get() }));
         Ok(self.text_of(cx, value.handle())?.trim_end().to_owned())
@@ -517,13 +530,16 @@ fn date(cx: &mut JSContext, object: Handle<*mut JSObject>) -> JsResult<String> {
     let mut time = f64::NAN;
     // SAFETY: `object` is a rooted Date.
     check(unsafe { DateGetMsecSinceEpoch(cx, object, &mut time) })?;
-    // The JSON of a date is its toISOString in quotes, or null.
-    let json = json::to_string(&Value::Date(time), "a date").unwrap_or_default();
-    Ok(json.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or("Invalid Date").to_owned())
+    Ok(iso_date(time).unwrap_or_else(|| "Invalid Date".into()))
 }
 
 /// A function, such as `[Function: f]` or `[class A extends B]`.
-fn function(cx: &mut JSContext, object: Handle<*mut JSObject>, constructor: Option<&str>, tag: &str) -> JsResult<String> {
+fn function(
+    cx: &mut JSContext,
+    object: Handle<*mut JSObject>,
+    constructor: Option<&str>,
+    tag: &str,
+) -> JsResult<String> {
     let name = read::function_name(cx, object)?;
     let tagged = if tag.is_empty() || Some(tag) == constructor { String::new() } else { format!(" [{tag}]") };
     if is_class(cx, object)? {
@@ -535,10 +551,7 @@ fn function(cx: &mut JSContext, object: Handle<*mut JSObject>, constructor: Opti
         };
         return Ok(format!("[class {name}{tagged}{extends}]"));
     }
-    let kind = match constructor {
-        Some(kind @ ("AsyncFunction" | "GeneratorFunction" | "AsyncGeneratorFunction")) => kind,
-        _ => "Function",
-    };
+    let kind = constructor.filter(|name| OTHER_FUNCTIONS.contains(name)).unwrap_or("Function");
     let null = if constructor.is_none() { " (null prototype)" } else { "" };
     let name = if name.is_empty() { " (anonymous)".into() } else { format!(": {name}") };
     let other = constructor.filter(|name| *name != kind).map_or(String::new(), |name| format!(" {name}"));

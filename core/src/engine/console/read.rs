@@ -15,8 +15,8 @@ use mozjs::jsval::{Int32Value, JSVal, ObjectValue, UndefinedValue};
 use mozjs::rooted;
 use mozjs::rust::wrappers2::{
     GetArrayLength, GetPropertyKeys, GetWellKnownSymbolKey, JS_ClearPendingException, JS_DefineElement,
-    JS_GetOwnPropertyDescriptor, JS_GetOwnPropertyDescriptorById, JS_GetPrototypeIfOrdinary, JS_NewDependentString,
-    JS_SetPendingException, MapForEach, NewArrayObject1, SetForEach,
+    JS_GetOwnPropertyDescriptor, JS_GetOwnPropertyDescriptorById, JS_GetPrototypeIfOrdinary, JS_SetPendingException,
+    MapForEach, NewArrayObject1, SetForEach,
 };
 use mozjs::rust::{IdVector, get_object_class};
 
@@ -171,7 +171,7 @@ pub(super) fn class(object: *mut JSObject) -> &'static str {
 pub(super) fn constructor_name(cx: &mut JSContext, object: Handle<*mut JSObject>) -> JsResult<Option<String>> {
     rooted!(&in(cx) let mut holder = object.get());
     if !to_prototype(cx, holder.handle_mut())? {
-        return Ok(if is_proxy(holder.get()) { Some("Object".into()) } else { None });
+        return Ok(None);
     }
     rooted!(&in(cx) let mut value = UndefinedValue());
     rooted!(&in(cx) let mut constructor = std::ptr::null_mut::<JSObject>());
@@ -231,17 +231,9 @@ pub(super) fn short_text(cx: &mut JSContext, value: Handle<JSVal>) -> JsResult<S
     if !value.get().is_string() {
         return Ok(String::new());
     }
-    rooted!(&in(cx) let mut string = value.get().to_string());
-    let cut = text::length(string.handle()) > MAX_NAME;
-    if cut {
-        // SAFETY: `string` is rooted and longer than that.
-        string.set(unsafe { JS_NewDependentString(cx, string.handle(), 0, MAX_NAME) });
-        if string.get().is_null() {
-            return Err(Thrown);
-        }
-    }
-    let mut short = text::to_rust(cx, string.handle())?;
-    if cut {
+    rooted!(&in(cx) let string = value.get().to_string());
+    let mut short = text::prefix(cx, string.handle(), MAX_NAME)?;
+    if text::length(string.handle()) > MAX_NAME {
         short.push('…');
     }
     Ok(short)

@@ -123,6 +123,12 @@ impl Table {
         Some(self.columns.len() - 1)
     }
 
+    fn add_columns(&mut self, names: &[String]) {
+        for name in names {
+            self.column(name.clone());
+        }
+    }
+
     fn render(self, inspector: &Inspector, left_out: usize) -> Text {
         let mut head = vec!["(index)".to_owned()];
         let columns = self.columns.len();
@@ -165,7 +171,7 @@ fn rows(cx: &mut JSContext, inspector: &mut Inspector, data: Handle<*mut JSObjec
         if is_row {
             cells(cx, inspector, object.handle(), chosen.as_deref(), &mut table, &mut row)?;
         } else if let Some(names) = &chosen {
-            names.iter().for_each(|name| drop(table.column(name.clone())));
+            table.add_columns(names);
         } else {
             row.value = cell(cx, inspector, own, value.handle())?;
             table.has_values = true;
@@ -183,7 +189,7 @@ fn cells(
     table: &mut Table,
     row: &mut Row,
 ) -> Result<(), Stop> {
-    chosen.unwrap_or_default().iter().for_each(|name| drop(table.column(name.clone())));
+    table.add_columns(chosen.unwrap_or_default());
     let keys = Keys::of(cx, object)?;
     rooted!(&in(cx) let mut id = mozjs::jsid::VoidId());
     rooted!(&in(cx) let mut value = UndefinedValue());
