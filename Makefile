@@ -182,13 +182,6 @@ test-debug-engine: ## Run the Rust tests with SpiderMonkey's assertions (slow; n
 	$(call step,"Rust tests with the debug engine (several minutes)")
 	$(DEBUG_ENGINE) test --locked -p enclave-core --profile debugengine --features debug-engine --target-dir target/debug-engine
 
-.PHONY: test-hostile
-test-hostile: stage ## Run the attacks of tests/hostile, each in its own process (several minutes; not part of `test`)
-	$(call step,"Attacks (several minutes)")
-	@mkdir -p target/tests
-	$(CC) -std=gnu11 $(CFLAGS) $(WARNINGS) tests/hostile/hostile.c $(LINK_STAGED) -o target/tests/hostile
-	target/tests/hostile $(ARGS)
-
 # --- Check and format
 
 .PHONY: lint
