@@ -37,8 +37,10 @@ C_TESTS = $(filter-out target/tests/c/conformance,$(patsubst tests/c/%.c,target/
 EXAMPLES := target/examples
 
 # The model checker and the debug engine have flags of their own, and so directories of their own.
-LOOM := RUSTFLAGS="--cfg loom" $(CARGO)
-LOOM_FLAGS := --release --locked -p enclave-core --lib --target-dir target/loom
+# Every model is explored for so many seconds at most; `make test-loom LOOM_MAX_DURATION=3600` explores all of them.
+LOOM_MAX_DURATION ?= 20
+LOOM := LOOM_MAX_DURATION=$(LOOM_MAX_DURATION) RUSTFLAGS="--cfg loom" $(CARGO)
+LOOM_FLAGS := --locked -p enclave-core --lib --target-dir target/loom
 DEBUG_ENGINE := $(CARGO) --config 'env.MOZJS_ARCHIVE.value="$(CURDIR)/.mozjs/libmozjs-debug.tar.gz"'
 
 step = @printf '\n== %s\n' $(1)
@@ -129,7 +131,7 @@ test-rust: setup ## Run the Rust tests
 .PHONY: test-loom
 test-loom: setup ## Check the concurrency of the pool in every order (loom)
 	$(call step,"Models of the pool (a minute or two)")
-	$(LOOM) test $(LOOM_FLAGS) loom
+	$(LOOM) test --release $(LOOM_FLAGS) loom
 
 .PHONY: test-c
 test-c: stage ## Run the C tests; FILTER=name runs those whose name holds it
@@ -189,7 +191,7 @@ lint: setup-test lint-header ## Check formatting, clippy, header and documentati
 	$(call step,"Lint (a minute or two the first time)")
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
-	$(LOOM) clippy $(LOOM_FLAGS) --tests -- -D warnings
+	$(LOOM) clippy --profile test $(LOOM_FLAGS) -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --workspace --no-deps
 
 .PHONY: fmt

@@ -1,6 +1,9 @@
 //! What scripts print and what they find of the web, through the public API. The tables in `node/` hold what Node
 //! gives, and the scripts that have made them.
 
+// Loom's models need no engine.
+#![cfg(not(loom))]
+
 use std::time::{Duration, Instant};
 
 use enclave_core::{
