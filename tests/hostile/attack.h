@@ -12,8 +12,9 @@
 
 #include "tools.h"
 
-/* Memory that may be left when all is over: what is not collected yet, and warmer caches. */
-#define TOLERANCE_KIB (16 * 1024)
+/* Memory that may be left when all is over: what is not collected yet, and warmer caches; or a quarter of the limit,
+ * which a worker that stays may keep for its heap. */
+#define LEAST_TOLERANCE_KIB (16 * 1024)
 /* Late is not an outcome that takes its time on a busy machine, but one that waits for the script. */
 #define LATE_AT_MOST_US 1000000
 #define NEXT_AT_MOST_US 3000000
@@ -373,6 +374,10 @@ static void check_idle(const case_t *a_case, enclave_pool_t *pool) {
     }
 }
 
+static long limit_kib_of(const enclave_pool_t *pool) {
+    return (long)(enclave_pool_setting(pool, ENCLAVE_SETTING_MEMORY_LIMIT_PER_WORKER) / 1024);
+}
+
 /* What the tools of this program hold at most for the case, which is not the library's. */
 static long host_kib(const case_t *a_case) {
     return (long)number(a_case, "host_mib", 0) * 1024;
@@ -404,7 +409,8 @@ static memory_t measure_memory(void) {
 /* Memory is as before: at once, or when the worker has collected its garbage. What malloc keeps of what was freed is
  * not held by anybody: malloc gives back the end of an arena only when more than up to 64 MiB of it are free. */
 static void check_memory(const case_t *a_case, enclave_pool_t *pool, const memory_t *before, results_t *results) {
-    long tolerance = TOLERANCE_KIB + host_kib(a_case);
+    long quarter = limit_kib_of(pool) / 4;
+    long tolerance = (quarter > LEAST_TOLERANCE_KIB ? quarter : LEAST_TOLERANCE_KIB) + host_kib(a_case);
     long used = 0, resident = 0;
     for (int i = 0; i < 10; i++) {
         run_quietly(pool, EXECUTIONS_TO_SETTLE);
@@ -459,7 +465,6 @@ static void run_case(const case_t *a_case, const attack_options_t *how) {
 
     results_t results = {"", 0, 0, 0, 0};
     memory_t before = measure_memory();
-    long limit_kib = (long)(enclave_pool_setting(pool, ENCLAVE_SETTING_MEMORY_LIMIT_PER_WORKER) / 1024);
     forget_peak();
     for (uint64_t i = number(a_case, "times", 1); i > 0; i--) {
         attack(a_case, pool, how, &results);
@@ -473,8 +478,8 @@ static void run_case(const case_t *a_case, const attack_options_t *how) {
     enclave_outcome_t *after = look_at_realm(pool, probe.data, "after the attack");
     check_same_realm(realm, after);
     check_idle(a_case, pool);
-    results.peak_over_limit_kib = memory_of("VmHWM") - before.resident - limit_kib - host_kib(a_case);
-    check_peak(&results, limit_kib);
+    results.peak_over_limit_kib = memory_of("VmHWM") - before.resident - limit_kib_of(pool) - host_kib(a_case);
+    check_peak(&results, limit_kib_of(pool));
     check_memory(a_case, pool, &before, &results);
     shut_down(pool);
     write_results(&results);
