@@ -3,7 +3,6 @@
 #ifndef HOSTILE_CASE_H
 #define HOSTILE_CASE_H
 
-#include <ctype.h>
 #include <dirent.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -66,7 +65,6 @@ static inline text_t read_file(const char *path) {
 
 typedef struct {
     char *name;
-    char *about;
     json_t file;
     json_t cases;
     size_t count;
@@ -118,8 +116,7 @@ static inline family_t read_family(const char *dir, const char *file) {
         DIE("%s: %s", path, enclave_error_message(error, NULL));
     }
     json_t cases = enclave_value_get(json, "cases", Z);
-    char *about = string_of(enclave_value_get(json, "about", Z));
-    family_t family = {strdup(file), about, json, cases, enclave_value_count(cases)};
+    family_t family = {strdup(file), json, cases, enclave_value_count(cases)};
     *strrchr(family.name, '.') = '\0';
     return family;
 }
