@@ -248,10 +248,10 @@ impl Reader<'_> {
 
     fn array(&mut self, cx: &mut JSContext, here: &Parents) -> Result<Value, Failure> {
         rooted!(&in(cx) let mut length = UndefinedValue());
-        let engine = memory::on(memory::Side::Engine);
         // SAFETY: `object` and `length` are rooted.
-        check(unsafe { JS_GetProperty(cx, here.object, c"length".as_ptr(), length.handle_mut()) })?;
-        drop(engine);
+        check(memory::in_engine(|| unsafe {
+            JS_GetProperty(cx, here.object, c"length".as_ptr(), length.handle_mut())
+        }))?;
         // A proxy of an array may say anything.
         let number = if length.get().is_number() { length.get().to_number() } else { f64::NAN };
         let length = number as u32;
@@ -265,10 +265,8 @@ impl Reader<'_> {
         let mut items = Vec::with_capacity(length as usize);
         rooted!(&in(cx) let mut item = UndefinedValue());
         for index in 0..length {
-            let engine = memory::on(memory::Side::Engine);
             // SAFETY: `object` and `item` are rooted.
-            check(unsafe { JS_GetElement(cx, here.object, index, item.handle_mut()) })?;
-            drop(engine);
+            check(memory::in_engine(|| unsafe { JS_GetElement(cx, here.object, index, item.handle_mut()) }))?;
             let value =
                 self.read(cx, item.handle(), Some(here)).map_err(|failure| failure.at(|| format!("[{index}]")))?;
             items.push(value.unwrap_or(Value::Undefined));
@@ -331,10 +329,8 @@ impl Reader<'_> {
         name: &std::ffi::CStr,
     ) -> Result<Option<String>, Failure> {
         rooted!(&in(cx) let mut value = UndefinedValue());
-        let engine = memory::on(memory::Side::Engine);
         // SAFETY: `object` and `value` are rooted.
-        check(unsafe { JS_GetProperty(cx, object, name.as_ptr(), value.handle_mut()) })?;
-        drop(engine);
+        check(memory::in_engine(|| unsafe { JS_GetProperty(cx, object, name.as_ptr(), value.handle_mut()) }))?;
         if value.get().is_number() {
             return Ok(Some(value.get().to_number().to_string()));
         }
@@ -357,10 +353,8 @@ impl Reader<'_> {
 
     fn plain(&mut self, cx: &mut JSContext, here: &Parents) -> Result<Value, Failure> {
         let mut ids = IdVector::new(cx);
-        let engine = memory::on(memory::Side::Engine);
         // SAFETY: `object` is rooted; `ids` roots what it holds.
-        check(unsafe { GetPropertyKeys(cx, here.object, JSITER_OWNONLY, ids.handle_mut()) })?;
-        drop(engine);
+        check(memory::in_engine(|| unsafe { GetPropertyKeys(cx, here.object, JSITER_OWNONLY, ids.handle_mut()) }))?;
         let mut entries = Vec::with_capacity(ids.len().min(1024));
         rooted!(&in(cx) let mut id = mozjs::jsid::VoidId());
         rooted!(&in(cx) let mut value = UndefinedValue());
@@ -377,10 +371,10 @@ impl Reader<'_> {
             } else {
                 continue;
             };
-            let engine = memory::on(memory::Side::Engine);
             // SAFETY: all is rooted.
-            check(unsafe { JS_GetPropertyById(cx, here.object, id.handle(), value.handle_mut()) })?;
-            drop(engine);
+            check(memory::in_engine(|| unsafe {
+                JS_GetPropertyById(cx, here.object, id.handle(), value.handle_mut())
+            }))?;
             let read = self.read(cx, value.handle(), Some(here));
             if let Some(value) = read.map_err(|failure| failure.at(|| property_segment(&key)))? {
                 entries.push((key, value));

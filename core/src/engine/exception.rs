@@ -189,10 +189,9 @@ fn primitive_text(cx: &mut JSContext, value: Handle<JSVal>) -> Option<String> {
 /// A property that is a string or a number, as text.
 fn text_property(cx: &mut JSContext, object: Handle<*mut JSObject>, name: &CStr, max: usize) -> Option<String> {
     rooted!(&in(cx) let mut value = UndefinedValue());
-    let engine = memory::on(memory::Side::Engine);
-    // SAFETY: `object` and `value` are rooted.
-    let read = !State::of(cx).killed() && unsafe { JS_GetProperty(cx, object, name.as_ptr(), value.handle_mut()) };
-    drop(engine);
+    let read = !State::of(cx).killed()
+        // SAFETY: `object` and `value` are rooted.
+        && memory::in_engine(|| unsafe { JS_GetProperty(cx, object, name.as_ptr(), value.handle_mut()) });
     if !read {
         clear(cx);
         return None;

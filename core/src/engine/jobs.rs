@@ -161,9 +161,8 @@ pub(super) fn call(
     result: MutableHandle<JSVal>,
 ) -> JsResult<()> {
     rooted!(&in(cx) let this = std::ptr::null_mut::<JSObject>());
-    let _engine = memory::on(memory::Side::Engine);
     // SAFETY: everything is rooted by this function or its caller.
-    check(unsafe { JS_CallFunctionValue(cx, this.handle(), function, &args, result) })
+    check(memory::in_engine(|| unsafe { JS_CallFunctionValue(cx, this.handle(), function, &args, result) }))
 }
 
 /// Runs promise jobs until none is left. An exception that came out of one where nobody can catch it becomes the
@@ -184,9 +183,7 @@ pub(super) fn run_microtasks(cx: &mut JSContext, state: &State) -> JsResult<()> 
             else {
                 continue;
             };
-            let engine = memory::on(memory::Side::Engine);
-            let ran = RunJSMicroTask(&mut AutoRealm::new(cx, global), job.handle());
-            drop(engine);
+            let ran = memory::in_engine(|| RunJSMicroTask(&mut AutoRealm::new(cx, global), job.handle()));
             if !ran {
                 if state.killed() {
                     return Err(Thrown);

@@ -84,7 +84,7 @@ pub(super) fn reserve(bytes: usize) -> Option<Reserved> {
 }
 
 /// Bytes above the limit at which requests are refused.
-pub(super) fn headroom(limit: u64) -> u64 {
+fn headroom(limit: u64) -> u64 {
     (limit / HEADROOM_SHARE).max(MIN_HEADROOM)
 }
 
@@ -135,6 +135,12 @@ impl Drop for On {
 pub(super) fn on(side: Side) -> On {
     let before = current().is_some_and(|ledger| ledger.in_engine.replace(side == Side::Engine));
     On { before, _thread: PhantomData }
+}
+
+/// Runs what may run script, on the engine's side.
+pub(super) fn in_engine<R>(run: impl FnOnce() -> R) -> R {
+    let _engine = on(Side::Engine);
+    run()
 }
 
 /// The ledger, if the engine runs on this thread.

@@ -40,10 +40,8 @@ pub(super) fn evaluate(
     if state.killed() {
         return Err(Stop::Thrown);
     }
-    let engine = memory::on(memory::Side::Engine);
     // SAFETY: `script` is rooted and was compiled for the current realm.
-    check(unsafe { JS_ExecuteScript(cx, script.handle(), result.reborrow()) })?;
-    drop(engine);
+    check(memory::in_engine(|| unsafe { JS_ExecuteScript(cx, script.handle(), result.reborrow()) }))?;
     if reading != Reading::Script {
         rooted!(&in(cx) let function = result.get());
         result.set(UndefinedValue());

@@ -19,9 +19,16 @@ pub(super) fn length(string: Handle<*mut JSString>) -> usize {
     unsafe { JS_GetStringLength(string.get()) }
 }
 
-/// Copies a string out as UTF-8; lone surrogates become U+FFFD. Flattening a rope may run out of memory.
-pub(super) fn to_rust(cx: &mut JSContext, string: Handle<*mut JSString>) -> JsResult<String> {
-    // SAFETY: the handle holds a live string. The characters are copied before anything else can touch the engine.
+/// The characters of a string as the engine holds them.
+enum Chars<'a> {
+    Latin1(&'a [u8]),
+    TwoByte(&'a [u16]),
+}
+
+/// Hands the characters of a string to `read`, which must not touch the engine. Flattening a rope may run out of memory.
+fn with_chars<R>(cx: &mut JSContext, string: Handle<*mut JSString>, read: impl FnOnce(Chars) -> R) -> JsResult<R> {
+    // SAFETY: the handle holds a live string. The characters are there as long as nothing touches the engine, and the
+    // lifetime of `Chars` keeps `read` from letting them out.
     unsafe {
         let mut length = 0;
         if JS_DeprecatedStringHasLatin1Chars(string.get()) {
@@ -29,55 +36,35 @@ pub(super) fn to_rust(cx: &mut JSContext, string: Handle<*mut JSString>) -> JsRe
             if chars.is_null() {
                 return Err(Thrown);
             }
-            return Ok(encoding_rs::mem::decode_latin1(std::slice::from_raw_parts(chars, length)).into_owned());
+            return Ok(read(Chars::Latin1(std::slice::from_raw_parts(chars, length))));
         }
         let chars = JS_GetTwoByteStringCharsAndLength(cx.raw_cx(), std::ptr::null(), string.get(), &mut length);
         if chars.is_null() {
             return Err(Thrown);
         }
-        Ok(from_utf16(std::slice::from_raw_parts(chars, length)))
+        Ok(read(Chars::TwoByte(std::slice::from_raw_parts(chars, length))))
     }
+}
+
+/// Copies a string out as UTF-8; lone surrogates become U+FFFD.
+pub(super) fn to_rust(cx: &mut JSContext, string: Handle<*mut JSString>) -> JsResult<String> {
+    prefix(cx, string, usize::MAX)
 }
 
 /// The first `max` UTF-16 units of a string, or all.
 pub(super) fn prefix(cx: &mut JSContext, string: Handle<*mut JSString>, max: usize) -> JsResult<String> {
-    // SAFETY: as in `to_rust`.
-    unsafe {
-        let mut length = 0;
-        if JS_DeprecatedStringHasLatin1Chars(string.get()) {
-            let chars = JS_GetLatin1StringCharsAndLength(cx.raw_cx(), std::ptr::null(), string.get(), &mut length);
-            if chars.is_null() {
-                return Err(Thrown);
-            }
-            let chars = std::slice::from_raw_parts(chars, length.min(max));
-            return Ok(encoding_rs::mem::decode_latin1(chars).into_owned());
-        }
-        let chars = JS_GetTwoByteStringCharsAndLength(cx.raw_cx(), std::ptr::null(), string.get(), &mut length);
-        if chars.is_null() {
-            return Err(Thrown);
-        }
-        Ok(from_utf16(std::slice::from_raw_parts(chars, length.min(max))))
-    }
+    with_chars(cx, string, |chars| match chars {
+        Chars::Latin1(chars) => encoding_rs::mem::decode_latin1(&chars[..chars.len().min(max)]).into_owned(),
+        Chars::TwoByte(units) => from_utf16(&units[..units.len().min(max)]),
+    })
 }
 
 /// The characters of a string as bytes; none if one is above U+00FF.
 pub(super) fn latin1(cx: &mut JSContext, string: Handle<*mut JSString>) -> JsResult<Option<Vec<u8>>> {
-    // SAFETY: as in `to_rust`.
-    unsafe {
-        let mut length = 0;
-        if JS_DeprecatedStringHasLatin1Chars(string.get()) {
-            let chars = JS_GetLatin1StringCharsAndLength(cx.raw_cx(), std::ptr::null(), string.get(), &mut length);
-            if chars.is_null() {
-                return Err(Thrown);
-            }
-            return Ok(Some(std::slice::from_raw_parts(chars, length).to_vec()));
-        }
-        let chars = JS_GetTwoByteStringCharsAndLength(cx.raw_cx(), std::ptr::null(), string.get(), &mut length);
-        if chars.is_null() {
-            return Err(Thrown);
-        }
-        Ok(std::slice::from_raw_parts(chars, length).iter().map(|unit| u8::try_from(*unit).ok()).collect())
-    }
+    with_chars(cx, string, |chars| match chars {
+        Chars::Latin1(chars) => Some(chars.to_vec()),
+        Chars::TwoByte(units) => units.iter().map(|unit| u8::try_from(*unit).ok()).collect(),
+    })
 }
 
 /// UTF-16 as UTF-8; lone surrogates become U+FFFD.

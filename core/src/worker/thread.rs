@@ -8,8 +8,8 @@ use crate::engine::{Isolate, IsolateConfig};
 use crate::error::Error;
 use crate::execution::Request;
 
-/// Stack of a worker's thread. It is only reserved: what a worker does not touch costs no memory. Script may use three
-/// quarters of it, as much as in a browser.
+/// Stack of a worker's thread. It is only reserved: what a worker does not touch costs no memory. The isolate keeps a
+/// part of it for our own code, and the engine a quarter of the rest for its own: script has a little over 2 MiB.
 pub(crate) const STACK_SIZE: usize = 4 * 1024 * 1024;
 
 /// Makes workers that are threads.
