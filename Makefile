@@ -116,7 +116,7 @@ bench: setup ## Measure executions per second and latencies
 # --- Test
 
 .PHONY: test
-test: setup-test lint test-rust test-loom test-c test-conformance test-abi test-examples test-valgrind test-real ## Run all checks and tests (about ten minutes the first time)
+test: setup-test lint test-rust test-loom test-c test-conformance test-abi test-examples test-valgrind test-real ## Run all checks and tests (about a quarter of an hour the first time)
 	@printf '\nAll checks and tests have passed.\n'
 
 .PHONY: setup-test
@@ -130,7 +130,7 @@ test-rust: setup ## Run the Rust tests
 
 .PHONY: test-loom
 test-loom: setup ## Check the concurrency of the pool in every order (loom)
-	$(call step,"Models of the pool (a minute or two)")
+	$(call step,"Models of the pool (a few minutes)")
 	$(LOOM) test --release $(LOOM_FLAGS) loom
 
 .PHONY: test-c
