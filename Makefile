@@ -17,6 +17,8 @@ WARNINGS := -Wall -Wextra -Wpedantic -Werror
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
+# From its own directory, the library looks for the worker in ../libexec/enclave.
+LIBEXECDIR ?= $(abspath $(LIBDIR)/../libexec)/enclave
 DOCDIR ?= $(PREFIX)/share/doc/enclave
 
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
@@ -28,6 +30,7 @@ CBINDGEN_VERSION := 0.29.4
 CBINDGEN := target/tools/cbindgen-$(CBINDGEN_VERSION)/bin/cbindgen
 
 LIBRARY := target/release/libenclave.so
+WORKER := target/release/enclave-worker
 # An installation of our own, which everything in C is compiled against.
 STAGE := $(CURDIR)/target/stage
 STAGED := PKG_CONFIG_PATH=$(STAGE)/lib/pkgconfig pkg-config
@@ -50,7 +53,7 @@ help: ## List the targets
 	@echo "enclave $(VERSION)"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 22
 	@echo
-	@echo "  PREFIX, LIBDIR, INCLUDEDIR, DOCDIR and DESTDIR say where to install (PREFIX=$(PREFIX)); MOZJS_ARCHIVE"
+	@echo "  PREFIX, LIBDIR, LIBEXECDIR, INCLUDEDIR, DOCDIR and DESTDIR say where to install (PREFIX=$(PREFIX)); MOZJS_ARCHIVE"
 	@echo "  names an archive of SpiderMonkey, else one is taken from the cache, downloaded or compiled."
 
 # --- Build
@@ -63,19 +66,20 @@ setup: ## Install what a build needs and get SpiderMonkey (seconds; a quarter of
 .PHONY: build
 build: setup ## Build the library (a minute or two the first time)
 	$(call step,"Build the library (a minute or two the first time)")
-	$(CARGO) build --release --locked -p enclave-capi
+	$(CARGO) build --release --locked -p enclave-capi -p enclave-core
 
-$(LIBRARY):
+$(LIBRARY) $(WORKER):
 	@$(MAKE) build
 
 .PHONY: install
-install: | $(LIBRARY) ## Install the library that was built: PREFIX=/usr/local DESTDIR=
+install: | $(LIBRARY) $(WORKER) ## Install the library that was built: PREFIX=/usr/local DESTDIR=
 	install -d "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(LIBDIR)/cmake/Enclave" "$(DESTDIR)$(INCLUDEDIR)" \
-		"$(DESTDIR)$(DOCDIR)"
+		"$(DESTDIR)$(LIBEXECDIR)" "$(DESTDIR)$(DOCDIR)"
 	install -m 755 $(LIBRARY) "$(DESTDIR)$(LIBDIR)/libenclave.so.$(VERSION)"
 	strip --strip-unneeded "$(DESTDIR)$(LIBDIR)/libenclave.so.$(VERSION)"
 	ln -sf libenclave.so.$(VERSION) "$(DESTDIR)$(LIBDIR)/libenclave.so.$(SOVERSION)"
 	ln -sf libenclave.so.$(SOVERSION) "$(DESTDIR)$(LIBDIR)/libenclave.so"
+	install -m 755 -s $(WORKER) "$(DESTDIR)$(LIBEXECDIR)/enclave-worker"
 	install -m 644 include/enclave.h "$(DESTDIR)$(INCLUDEDIR)"
 	install -m 644 LICENSE-APACHE LICENSE-MIT NOTICE "$(DESTDIR)$(DOCDIR)"
 	@$(call fill,capi/enclave.pc.in,$(LIBDIR)/pkgconfig/enclave.pc)
@@ -93,7 +97,8 @@ fill = sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@SOVERS
 stage: build
 	$(call step,"Install it below target/stage")
 	@rm -rf $(STAGE)
-	@$(MAKE) install PREFIX=$(STAGE) LIBDIR=$(STAGE)/lib INCLUDEDIR=$(STAGE)/include DOCDIR=$(STAGE)/share/doc/enclave DESTDIR=
+	@$(MAKE) install PREFIX=$(STAGE) LIBDIR=$(STAGE)/lib LIBEXECDIR=$(STAGE)/libexec/enclave INCLUDEDIR=$(STAGE)/include \
+		DOCDIR=$(STAGE)/share/doc/enclave DESTDIR=
 
 # --- Run
 
@@ -144,6 +149,8 @@ test-conformance: stage ## Run the table of tests/conformance through the C ABI
 	$(call step,"Conformance (a minute)")
 	@$(MAKE) target/tests/c/conformance
 	target/tests/c/conformance $(FILTER)
+	@echo 'In worker processes:'
+	target/tests/c/conformance --process $(FILTER)
 
 target/tests/c/%: tests/c/%.c $(wildcard tests/c/*.h) include/enclave.h $(LIBRARY)
 	@mkdir -p $(@D)

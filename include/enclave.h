@@ -186,6 +186,12 @@ typedef struct enclave_recycle_count_t {
     enclave_recycle_reason_t reason;
 } enclave_recycle_count_t;
 
+/// Where workers run.
+typedef int32_t enclave_isolation_t;
+
+/// Parts of the sandbox around a worker process: the constants below, or several of them together (`|`).
+typedef uint32_t enclave_sandbox_part_t;
+
 /// A snapshot of a pool's stats. Made by the library, which may append fields; what it points to lives as long as it.
 typedef struct enclave_pool_stats_t {
     /// Bytes of this structure in the loaded library.
@@ -232,6 +238,13 @@ typedef struct enclave_pool_stats_t {
     const struct enclave_recycle_count_t *recycles;
     /// Entries of `recycles`.
     size_t recycles_len;
+    /// Executions whose worker process the kernel has killed for a system call that the sandbox forbids.
+    uint64_t sandbox_violations;
+    /// Where the workers run.
+    enclave_isolation_t isolation;
+    /// Parts of the sandbox of worker processes that could not be had, together (`|`); 0 for workers that are threads,
+    /// which have none.
+    enclave_sandbox_part_t sandbox_missing;
 } enclave_pool_stats_t;
 
 /// Receives the pool's stats, lent until the callback returns.
@@ -295,9 +308,6 @@ typedef struct enclave_execution_stats_t {
     /// Console calls made.
     uint32_t console_calls;
 } enclave_execution_stats_t;
-
-/// Where workers run.
-typedef int32_t enclave_isolation_t;
 
 /// It worked.
 #define ENCLAVE_OK 0
@@ -417,7 +427,7 @@ typedef int32_t enclave_isolation_t;
 #define ENCLAVE_SETTING_NONE 0
 
 /// Where workers run: `ENCLAVE_ISOLATION_THREAD` or `ENCLAVE_ISOLATION_PROCESS`. Default thread; presets process,
-/// process, thread, thread. **Until process isolation is in, every pool runs in threads, whatever this says.**
+/// process, thread, thread.
 #define ENCLAVE_SETTING_ISOLATION 1
 
 /// Workers kept warm, 0 to `max_workers`. Default 2, or `max_workers` where that is smaller; presets 2, 2, 2, 4.
@@ -464,6 +474,14 @@ typedef int32_t enclave_isolation_t;
 
 /// Milliseconds between two calls of the stats callback, at least 1. Default 1000.
 #define ENCLAVE_SETTING_STATS_INTERVAL_MS 14
+
+/// 1: let worker processes compile script to machine code. 0: script is interpreted, slower and with less of the engine
+/// exposed. Workers that are threads always compile. Default 1; presets 0, 1, 1, 1.
+#define ENCLAVE_SETTING_JIT 15
+
+/// 1: refuse to make a pool where a part of the sandbox of process isolation cannot be had (UNSUPPORTED). 0: do without
+/// it, and say so in `enclave_pool_stats_t.sandbox_missing`. Default 0.
+#define ENCLAVE_SETTING_REQUIRE_SANDBOX 16
 
 /// Wall-clock milliseconds from the start on a worker (waiting in the queue not counted), at least 1. Presets 5000,
 /// 15 000, 30 000 (default), 60 000.
@@ -579,6 +597,22 @@ typedef int32_t enclave_isolation_t;
 
 /// The pool shut down.
 #define ENCLAVE_RECYCLE_SHUTDOWN 13
+
+/// The filter of system calls.
+#define ENCLAVE_SANDBOX_SECCOMP 1
+
+/// No file can be opened, by landlock. The filter of system calls refuses that too.
+#define ENCLAVE_SANDBOX_LANDLOCK_FILES 2
+
+/// No TCP port can be used, by landlock (Linux 6.7). The filter of system calls refuses that too, with all other
+/// sockets, so that `ENCLAVE_SETTING_REQUIRE_SANDBOX` does without this part.
+#define ENCLAVE_SANDBOX_LANDLOCK_NETWORK 4
+
+/// Limits of memory, files, processes and core dumps.
+#define ENCLAVE_SANDBOX_RESOURCE_LIMITS 8
+
+/// The group of `enclave_config_set_cgroup`, where one is configured.
+#define ENCLAVE_SANDBOX_CGROUP 16
 
 #ifdef __cplusplus
 extern "C" {
@@ -841,6 +875,20 @@ enclave_status_t enclave_config_set(struct enclave_config_t *config, enclave_set
 
 /// What a setting is now: as the preset has it or as it was set. 0 for NULL and for what is no setting.
 uint64_t enclave_config_get(const struct enclave_config_t *config, enclave_setting_t setting);
+
+/// Sets the path of the executable `enclave-worker`, for process isolation. An empty one searches for it, as is the
+/// default: what the environment variable `ENCLAVE_WORKER` names; beside the loaded library; in `../libexec/enclave` from
+/// there; in `PATH`. Whether it is there is checked when a pool is made. INVALID_ARGUMENT: a NULL, or no UTF-8.
+enclave_status_t enclave_config_set_worker_path(struct enclave_config_t *config,
+                                                const char *path,
+                                                size_t path_len);
+
+/// Sets a directory of cgroup v2 that is delegated to this process, with the controllers `memory` and `pids` enabled for
+/// its children: every worker process gets a group of its own in it, with `memory.max` and `pids.max`. An empty one asks
+/// for none, as is the default. INVALID_ARGUMENT: a NULL, or no UTF-8.
+enclave_status_t enclave_config_set_cgroup(struct enclave_config_t *config,
+                                           const char *path,
+                                           size_t path_len);
 
 /// Checks all settings as `enclave_pool_new` does. INVALID_ARGUMENT or UNSUPPORTED: the first that is out of range.
 enclave_status_t enclave_config_validate(const struct enclave_config_t *config, struct enclave_error_t **error);
@@ -1106,6 +1154,9 @@ uint64_t enclave_pool_stats_recycles(const struct enclave_pool_stats_t *stats, e
 
 /// The name of a reason, such as `"memory_limit"`; NULL for a number that is none. Never freed.
 const char *enclave_recycle_reason_name(enclave_recycle_reason_t reason);
+
+/// The name of one part, such as `"landlock_files"`; NULL for a number that is not one. Never freed.
+const char *enclave_sandbox_part_name(enclave_sandbox_part_t part);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -1,7 +1,8 @@
 //! [`enclave_config_t`]: what a pool is made with.
 
-use std::ffi::c_void;
+use std::ffi::{c_char, c_void};
 use std::mem::MaybeUninit;
+use std::path::PathBuf;
 
 use enclave_core::{ConsoleHandler, Error, Pool, PoolConfig, Preset, ToolHandler};
 
@@ -12,6 +13,7 @@ use crate::error::enclave_error_t;
 use crate::setting::{Overrides, enclave_setting_t};
 use crate::stats::{self, RecycleHandler, StatsHandler, enclave_stats_fn, enclave_worker_recycled_fn};
 use crate::status::enclave_status_t;
+use crate::text;
 use crate::tool::{self, enclave_tool_fn};
 
 /// A named table of settings.
@@ -32,6 +34,8 @@ pub const ENCLAVE_PRESET_PERMISSIVE: enclave_preset_t = 4;
 pub struct enclave_config_t {
     base: PoolConfig,
     overrides: Overrides,
+    worker_path: Option<PathBuf>,
+    cgroup: Option<PathBuf>,
     on_worker_recycled: Option<RecycleHandler>,
     on_stats_update: Option<StatsHandler>,
     on_console: Option<ConsoleHandler>,
@@ -41,7 +45,9 @@ pub struct enclave_config_t {
 impl enclave_config_t {
     /// The settings that a pool of this config has.
     pub(crate) fn effective(&self) -> Result<PoolConfig, Error> {
-        let config = self.overrides.apply(&self.base)?;
+        let mut config = self.overrides.apply(&self.base)?;
+        config.worker_path = self.worker_path.clone();
+        config.cgroup = self.cgroup.clone();
         config.validate()?;
         Ok(config)
     }
@@ -79,6 +85,8 @@ pub extern "C" fn enclave_config_new(preset: enclave_preset_t) -> Option<Box<enc
         Some(Box::new(enclave_config_t {
             base,
             overrides: Overrides::default(),
+            worker_path: None,
+            cgroup: None,
             on_worker_recycled: None,
             on_stats_update: None,
             on_console: None,
@@ -113,6 +121,51 @@ pub extern "C" fn enclave_config_set(
 #[unsafe(no_mangle)]
 pub extern "C" fn enclave_config_get(config: Option<&enclave_config_t>, setting: enclave_setting_t) -> u64 {
     guard(0, || config.and_then(|config| config.overrides.get(setting, &config.base).ok()).unwrap_or(0))
+}
+
+/// Sets the path of the executable `enclave-worker`, for process isolation. An empty one searches for it, as is the
+/// default: what the environment variable `ENCLAVE_WORKER` names; beside the loaded library; in `../libexec/enclave` from
+/// there; in `PATH`. Whether it is there is checked when a pool is made. INVALID_ARGUMENT: a NULL, or no UTF-8.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn enclave_config_set_worker_path(
+    config: Option<&mut enclave_config_t>,
+    path: *const c_char,
+    path_len: usize,
+) -> enclave_status_t {
+    attempt(None, || {
+        // SAFETY: the caller keeps the contract of text.
+        let path = unsafe { path_of(path, path_len) }?;
+        required(config, "config")?.worker_path = path;
+        Ok(())
+    })
+}
+
+/// Sets a directory of cgroup v2 that is delegated to this process, with the controllers `memory` and `pids` enabled for
+/// its children: every worker process gets a group of its own in it, with `memory.max` and `pids.max`. An empty one asks
+/// for none, as is the default. INVALID_ARGUMENT: a NULL, or no UTF-8.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn enclave_config_set_cgroup(
+    config: Option<&mut enclave_config_t>,
+    path: *const c_char,
+    path_len: usize,
+) -> enclave_status_t {
+    attempt(None, || {
+        // SAFETY: the caller keeps the contract of text.
+        let path = unsafe { path_of(path, path_len) }?;
+        required(config, "config")?.cgroup = path;
+        Ok(())
+    })
+}
+
+/// A path, or none if it is empty.
+///
+/// # Safety
+///
+/// The contract of text.
+unsafe fn path_of(path: *const c_char, path_len: usize) -> Result<Option<PathBuf>, Error> {
+    // SAFETY: by the contract of this function.
+    let path = unsafe { text::text(path, path_len, "path") }?;
+    Ok((!path.is_empty()).then(|| PathBuf::from(path)))
 }
 
 /// Checks all settings as `enclave_pool_new` does. INVALID_ARGUMENT or UNSUPPORTED: the first that is out of range.

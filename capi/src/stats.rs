@@ -4,10 +4,11 @@ use std::ffi::{CStr, c_char, c_void};
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 
-use enclave_core::{Error, Histogram, PoolStats, RecycleReason, Status, WorkerRecycled};
+use enclave_core::{Error, Histogram, PoolStats, RecycleReason, SandboxPart, Status, WorkerRecycled};
 
 use crate::boundary::{guard, required};
 use crate::callback::Context;
+use crate::setting::enclave_isolation_t;
 use crate::status::enclave_status_t;
 
 /// Why a worker has left the pool.
@@ -74,6 +75,37 @@ const _: () = {
     assert!(ENCLAVE_RECYCLE_PROTOCOL == RecycleReason::Protocol as i32);
     assert!(ENCLAVE_RECYCLE_INTERNAL == RecycleReason::Internal as i32);
     assert!(ENCLAVE_RECYCLE_SHUTDOWN == RecycleReason::Shutdown as i32);
+};
+
+/// Parts of the sandbox around a worker process: the constants below, or several of them together (`|`).
+pub type enclave_sandbox_part_t = u32;
+/// The filter of system calls.
+pub const ENCLAVE_SANDBOX_SECCOMP: enclave_sandbox_part_t = 1;
+/// No file can be opened, by landlock. The filter of system calls refuses that too.
+pub const ENCLAVE_SANDBOX_LANDLOCK_FILES: enclave_sandbox_part_t = 2;
+/// No TCP port can be used, by landlock (Linux 6.7). The filter of system calls refuses that too, with all other
+/// sockets, so that `ENCLAVE_SETTING_REQUIRE_SANDBOX` does without this part.
+pub const ENCLAVE_SANDBOX_LANDLOCK_NETWORK: enclave_sandbox_part_t = 4;
+/// Limits of memory, files, processes and core dumps.
+pub const ENCLAVE_SANDBOX_RESOURCE_LIMITS: enclave_sandbox_part_t = 8;
+/// The group of `enclave_config_set_cgroup`, where one is configured.
+pub const ENCLAVE_SANDBOX_CGROUP: enclave_sandbox_part_t = 16;
+
+/// Every part with its name.
+const SANDBOX_NAMES: [(SandboxPart, &CStr); SandboxPart::ALL.len()] = [
+    (SandboxPart::Seccomp, c"seccomp"),
+    (SandboxPart::LandlockFiles, c"landlock_files"),
+    (SandboxPart::LandlockNetwork, c"landlock_network"),
+    (SandboxPart::ResourceLimits, c"resource_limits"),
+    (SandboxPart::Cgroup, c"cgroup"),
+];
+
+const _: () = {
+    assert!(ENCLAVE_SANDBOX_SECCOMP == SandboxPart::Seccomp as u32);
+    assert!(ENCLAVE_SANDBOX_LANDLOCK_FILES == SandboxPart::LandlockFiles as u32);
+    assert!(ENCLAVE_SANDBOX_LANDLOCK_NETWORK == SandboxPart::LandlockNetwork as u32);
+    assert!(ENCLAVE_SANDBOX_RESOURCE_LIMITS == SandboxPart::ResourceLimits as u32);
+    assert!(ENCLAVE_SANDBOX_CGROUP == SandboxPart::Cgroup as u32);
 };
 
 /// How long something took, over all executions of a pool. Times are nanoseconds, 0 where nothing was counted. This
@@ -160,6 +192,13 @@ pub struct enclave_pool_stats_t {
     pub recycles: *const enclave_recycle_count_t,
     /// Entries of `recycles`.
     pub recycles_len: usize,
+    /// Executions whose worker process the kernel has killed for a system call that the sandbox forbids.
+    pub sandbox_violations: u64,
+    /// Where the workers run.
+    pub isolation: enclave_isolation_t,
+    /// Parts of the sandbox of worker processes that could not be had, together (`|`); 0 for workers that are threads,
+    /// which have none.
+    pub sandbox_missing: enclave_sandbox_part_t,
 }
 
 /// The structure, with the tables that it points to behind it.
@@ -201,6 +240,9 @@ impl Snapshot {
                 executions_len: executions.len(),
                 recycles: std::ptr::null(),
                 recycles_len: recycles.len(),
+                sandbox_violations: stats.sandbox_violations,
+                isolation: stats.isolation as i32,
+                sandbox_missing: stats.sandbox_missing.iter().fold(0, |parts, part| parts | *part as u32),
             },
             executions,
             recycles,
@@ -279,6 +321,15 @@ pub extern "C" fn enclave_recycle_reason_name(reason: enclave_recycle_reason_t) 
     })
 }
 
+/// The name of one part, such as `"landlock_files"`; NULL for a number that is not one. Never freed.
+#[unsafe(no_mangle)]
+pub extern "C" fn enclave_sandbox_part_name(part: enclave_sandbox_part_t) -> *const c_char {
+    guard(std::ptr::null(), || {
+        let name = SANDBOX_NAMES.iter().find(|(known, _)| *known as u32 == part);
+        name.map_or(std::ptr::null(), |(_, name)| name.as_ptr())
+    })
+}
+
 /// A worker that has left the pool. Made by the library, which may append fields.
 #[repr(C)]
 pub struct enclave_worker_recycled_t {
@@ -347,10 +398,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_reason_has_the_name_that_core_gives_it() {
+    fn every_reason_and_every_part_has_the_name_that_core_gives_it() {
         for (place, (reason, name)) in NAMES.iter().enumerate() {
             assert_eq!(*reason, RecycleReason::ALL[place]);
             assert_eq!(name.to_str(), Ok(reason.name()));
+        }
+        for (place, (part, name)) in SANDBOX_NAMES.iter().enumerate() {
+            assert_eq!(*part, SandboxPart::ALL[place]);
+            assert_eq!(name.to_str(), Ok(part.name()));
         }
     }
 }

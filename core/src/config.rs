@@ -6,6 +6,7 @@
 //! and message rates of the presets are the published ones of the Worker Pool this library succeeds.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -78,8 +79,7 @@ impl FromStr for Preset {
 pub enum Isolation {
     /// A thread of this process.
     Thread,
-    /// A sandboxed child process. **Not available yet**: a pool that asks for it runs in threads; see
-    /// [`PoolConfig::isolation`].
+    /// A child process that runs the executable `enclave-worker`, in a sandbox of the operating system.
     Process,
 }
 
@@ -87,9 +87,21 @@ pub enum Isolation {
 #[derive(Clone, Debug, PartialEq)]
 pub struct PoolConfig {
     /// Where workers run. Default: thread; STRICT and SECURE: process.
-    ///
-    /// Process isolation is not available yet: until it is, **every pool runs in threads**, whatever this says.
     pub isolation: Isolation,
+    /// Path of the executable `enclave-worker`, for process isolation. Default: none, which searches for it: what the
+    /// environment variable `ENCLAVE_WORKER` names; beside the library or program that this is linked into; in
+    /// `../libexec/enclave` from there; in `PATH`.
+    pub worker_path: Option<PathBuf>,
+    /// Refuse to make a pool where a part of the sandbox of process isolation cannot be had. Default false: what is
+    /// missing is in [`PoolStats::sandbox_missing`](crate::PoolStats::sandbox_missing).
+    pub require_sandbox: bool,
+    /// A directory of cgroup v2 that is delegated to this process, with the controllers `memory` and `pids` enabled for
+    /// its children: every worker process gets a group of its own in it, with `memory.max` and `pids.max`. Default none.
+    pub cgroup: Option<PathBuf>,
+    /// Let worker processes compile script to machine code. Without, script is interpreted: slower, with less of the
+    /// engine exposed, and no memory of the process is ever executable and writable. Default true; STRICT false. Workers
+    /// that are threads share one setting with all others and always compile.
+    pub jit: bool,
     /// Workers kept warm, at least 0. Default 2 (or `max_workers`, where that is smaller and this is untouched);
     /// PERMISSIVE 4.
     pub min_workers: usize,
@@ -154,6 +166,10 @@ impl Default for PoolConfig {
         let max_workers = std::thread::available_parallelism().map_or(1, |n| n.get()).min(MAX_WORKERS);
         PoolConfig {
             isolation: Isolation::Thread,
+            worker_path: None,
+            require_sandbox: false,
+            cgroup: None,
+            jit: true,
             min_workers: 2.min(max_workers),
             max_workers,
             memory_limit_per_worker: 128 * MIB,
@@ -183,6 +199,10 @@ impl PoolConfig {
                 Preset::Strict | Preset::Secure => Isolation::Process,
                 Preset::Standard | Preset::Permissive => Isolation::Thread,
             },
+            worker_path: None,
+            require_sandbox: false,
+            cgroup: None,
+            jit: preset != Preset::Strict,
             min_workers: pick([2, 2, 2, 4]) as usize,
             max_workers: pick([4, 8, 16, 32]) as usize,
             memory_limit_per_worker: pick([64, 128, 256, 512]) * MIB,

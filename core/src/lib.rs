@@ -24,6 +24,7 @@ mod error;
 mod execution;
 mod pool;
 mod rate;
+mod sandbox;
 mod sync;
 mod value;
 mod worker;
@@ -41,5 +42,13 @@ pub use execution::{
 };
 pub use num_bigint::BigInt;
 pub use pool::{Execution, Histogram, Pool, PoolBuilder, PoolStats, WorkerCounts, WorkerRecycled};
+pub use sandbox::SandboxPart;
 pub use value::{ErrorValue, Value, cbor, json};
 pub use worker::RecycleReason;
+
+/// The body of the executable `enclave-worker`, which worker processes run.
+#[cfg(all(target_os = "linux", not(loom)))]
+#[doc(hidden)]
+pub fn worker_main() -> ! {
+    worker::serve::main()
+}

@@ -414,9 +414,13 @@ static void check_recycled(case_t *run) {
     }
 }
 
+/* Where workers run, in cases that do not say. */
+static uint64_t isolation = ENCLAVE_ISOLATION_THREAD;
+
 static enclave_config_t *config_of_case(const enclave_value_t *json) {
     enclave_config_t *config = enclave_config_new(number_in(PRESETS, COUNT(PRESETS), get(json, "preset"), 0));
     if (get(json, "settings") == NULL) {
+        enclave_config_set(config, ENCLAVE_SETTING_ISOLATION, isolation);
         enclave_config_set(config, ENCLAVE_SETTING_MIN_WORKERS, 1);
         enclave_config_set(config, ENCLAVE_SETTING_MAX_WORKERS, 1);
     }
@@ -630,7 +634,12 @@ static const char *directory(void) {
     return path;
 }
 
+/* conformance [--process] [FILTER] */
 int main(int argc, char **argv) {
+    if (argc > 1 && strcmp(argv[1], "--process") == 0) {
+        isolation = ENCLAVE_ISOLATION_PROCESS;
+        argc--, argv++;
+    }
     struct dirent **entries;
     int failed = 0, count = scandir(directory(), &entries, is_table, alphasort);
     if (count <= 0) {

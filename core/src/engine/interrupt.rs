@@ -187,7 +187,8 @@ fn thread_cpu_clock() -> Option<libc::clockid_t> {
     (!failed).then_some(clock)
 }
 
-fn read_clock(clock: libc::clockid_t) -> Option<Duration> {
+/// What a clock says, if there is such a clock.
+pub(crate) fn read_clock(clock: libc::clockid_t) -> Option<Duration> {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is a valid place; an id of a clock that is gone gives an error.
     let failed = unsafe { libc::clock_gettime(clock, &mut time) } != 0;

@@ -32,6 +32,7 @@ mod web;
 
 pub use allocator::HostAllocator;
 pub(crate) use allocator::counts as memory_is_exact;
+pub(crate) use interrupt::read_clock;
 pub(crate) use isolate::{Isolate, IsolateConfig};
 
 /// What the keeper is asked for.
@@ -116,6 +117,12 @@ unsafe extern "C" {
 fn disable_helper_threads() {
     // SAFETY: the function takes and returns nothing, and is called before the first runtime, as it demands.
     unsafe { js_disable_extra_threads() }
+}
+
+/// Lets the engine interpret all script, in all runtimes of this process. Must be called before the first is made.
+pub(crate) fn disable_jit() {
+    // SAFETY: it sets a flag of the process that is read when the engine starts.
+    unsafe { mozjs::jsapi::JS::DisableJitBackend() }
 }
 
 /// The signal handlers that the engine may replace, as the host had them.

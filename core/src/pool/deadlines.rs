@@ -89,7 +89,7 @@ impl Kill {
     }
 
     /// The error of an execution that was killed so.
-    fn error(&self, limits: &ExecutionLimits) -> Error {
+    pub(super) fn error(&self, limits: &ExecutionLimits) -> Error {
         match self.reason {
             KillReason::Timeout => Error::Timeout { limit: limits.timeout },
             KillReason::CpuLimit => Error::CpuLimit { limit: limits.cpu_time_limit.unwrap_or_default() },
@@ -221,6 +221,7 @@ impl State {
             self.look_at_worker(worker, now, effects);
         }
         self.reap_idle(now, effects);
+        self.reap_dead(effects);
         self.balance(now, effects);
         self.alarm = self.next_alarm(now);
     }
@@ -266,6 +267,7 @@ impl State {
         let Running { id, completer, host, limits, started, queue_wait, cpu, kill, .. } = *running;
         let (Some(slot), Some(kill)) = (self.workers.get_mut(&worker), kill) else { return };
         slot.stage = Stage::SetAside(Some((id, kill)));
+        effects.abandoned.extend(slot.control.clone());
         let (tool_calls, console_calls) = host.calls();
         let stats = ExecutionStats {
             execution_id: id,
@@ -287,6 +289,7 @@ impl State {
 
     /// Gives up waiting for a worker at the end of a shutdown.
     fn set_aside_closing(&mut self, worker: u64, now: Instant, effects: &mut Effects) {
+        effects.abandoned.extend(self.workers.get(&worker).and_then(|slot| slot.control.clone()));
         let before = self.enter(worker, Stage::SetAside(None));
         let reason = match before {
             // It has never been a worker.
@@ -321,6 +324,20 @@ impl State {
         }
     }
 
+    /// Lets go of idle workers that have ended by themselves.
+    fn reap_dead(&mut self, effects: &mut Effects) {
+        if self.rules.look_for_dead.is_none() {
+            return;
+        }
+        let has_died = |slot: &Slot| slot.control.as_ref().is_some_and(|control| control.has_died());
+        let dead: Vec<u64> = self.idle.iter().copied().filter(|id| has_died(&self.workers[id])).collect();
+        for worker in dead {
+            self.idle.retain(|idle| *idle != worker);
+            self.recycle(worker, RecycleReason::Crash);
+            effects.wake.push(self.workers[&worker].signal.clone());
+        }
+    }
+
     fn idle_since(&self, worker: u64) -> Option<Instant> {
         match self.workers.get(&worker)?.stage {
             Stage::Idle { since } => Some(since),
@@ -351,7 +368,8 @@ impl State {
         let longest_idle = self.idle.front().filter(|_| self.census.live() > self.rules.min_workers);
         let idle = longest_idle.and_then(|worker| self.idle_since(*worker)).map(|at| at + self.rules.idle_timeout);
         let start = self.start.retry_at.filter(|_| self.is_open());
-        let pool = [closing, queue, overdue, idle, start].into_iter().flatten();
+        let dead = self.rules.look_for_dead.filter(|_| self.census.live() > 0).map(|pause| now + pause);
+        let pool = [closing, queue, overdue, idle, start, dead].into_iter().flatten();
         workers.chain(pool).filter(|at| *at > now).min()
     }
 }

@@ -53,10 +53,17 @@ impl Drop for Place<'_> {
 fn serve(shared: &Shared, mut worker: impl Worker, id: u64, signal: &Condvar) {
     let control = worker.control();
     let memory = worker.memory();
-    shared.update(|state, _, effects| state.started(id, control.clone(), memory, effects));
+    let missing = worker.sandbox_missing();
+    shared.update(|state, now, effects| state.started(id, control.clone(), memory, missing, now, effects));
     while let Next::Execute(assignment) = shared.next(id, signal, control.cpu_time()) {
         let host = OnWorker { shared, worker: id, host: &assignment.host };
-        let report = execute(&mut worker, &assignment.request, &host);
+        let report = match execute(&mut worker, &assignment.request, &host) {
+            Ok(report) => report,
+            Err(reason) => {
+                shared.update(|state, now, effects| state.give_back(id, *assignment, reason, now, effects));
+                break;
+            }
+        };
         let memory = worker.memory();
         let after = shared.update(|state, now, effects| state.finish(id, report, memory, now, effects));
         // It may hold closures of the host.
@@ -98,10 +105,12 @@ impl Host for OnWorker<'_> {
     }
 }
 
-fn execute(worker: &mut impl Worker, request: &Request, host: &dyn Host) -> Report {
-    catch_unwind(AssertUnwindSafe(|| worker.execute(request, host))).unwrap_or_else(|panic| Report {
-        result: Err(Error::Internal { message: panic_message(&*panic) }),
-        stats: ExecutionStats::default(),
-        condemned: Some(RecycleReason::Internal),
+fn execute(worker: &mut impl Worker, request: &Request, host: &dyn Host) -> Result<Report, RecycleReason> {
+    catch_unwind(AssertUnwindSafe(|| worker.execute(request, host))).unwrap_or_else(|panic| {
+        Ok(Report {
+            result: Err(Error::Internal { message: panic_message(&*panic) }),
+            stats: ExecutionStats::default(),
+            condemned: Some(RecycleReason::Internal),
+        })
     })
 }

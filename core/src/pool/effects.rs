@@ -28,6 +28,8 @@ pub(super) struct Effects {
     pub lifecycle: bool,
     /// Executions to stop.
     pub kills: Vec<KillRequest>,
+    /// Workers of which nothing is expected any more.
+    pub abandoned: Vec<Arc<dyn Control>>,
     /// Executions that have ended.
     pub ended: Vec<Ended>,
     /// Workers to tell the host of.
@@ -101,9 +103,9 @@ impl Effects {
 
     /// Whether there is nothing to do.
     pub(super) fn is_empty(&self) -> bool {
-        let Effects { wake, poke, lifecycle, kills, ended, recycled, owed: _, gone } = self;
-        let none = wake.is_empty() && kills.is_empty() && ended.is_empty() && recycled.is_empty() && gone.is_empty();
-        none && !poke && !lifecycle
+        let Effects { wake, poke, lifecycle, kills, abandoned, ended, recycled, owed: _, gone } = self;
+        let none = wake.is_empty() && kills.is_empty() && abandoned.is_empty() && ended.is_empty();
+        none && recycled.is_empty() && gone.is_empty() && !poke && !lifecycle
     }
 
     fn notify(&self, shared: &Shared) {
@@ -117,5 +119,6 @@ impl Effects {
         for KillRequest { control, execution, reason } in &self.kills {
             control.kill(*execution, *reason);
         }
+        self.abandoned.iter().for_each(|control| control.abandon());
     }
 }

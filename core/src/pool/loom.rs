@@ -68,7 +68,7 @@ impl Worker for FakeWorker {
     }
 
     /// `gate` waits for the gate or a kill, `stuck` for the gate only; all else is done at once.
-    fn execute(&mut self, request: &Request, _: &dyn Host) -> Report {
+    fn execute(&mut self, request: &Request, _: &dyn Host) -> Result<Report, crate::worker::RecycleReason> {
         let mut seen = lock(&self.0.seen);
         let killed = |seen: &Seen| seen.killed.iter().find(|(id, _)| *id == request.id).map(|(_, reason)| *reason);
         let kind = &*request.source;
@@ -81,7 +81,7 @@ impl Worker for FakeWorker {
             KillReason::Shutdown => Error::PoolClosed,
         });
         let condemned = error.as_ref().map(|_| crate::worker::RecycleReason::Cancelled);
-        Report { result: error.map_or(Ok(Value::Null), Err), stats: ExecutionStats::default(), condemned }
+        Ok(Report { result: error.map_or(Ok(Value::Null), Err), stats: ExecutionStats::default(), condemned })
     }
 
     fn rest(&mut self, _: bool) {}

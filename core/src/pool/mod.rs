@@ -154,7 +154,8 @@ impl PoolBuilder {
     /// [`Error::Forked`].
     #[cfg(not(loom))]
     pub fn build(self) -> Result<Pool, Error> {
-        if !self.soft_memory_limit && !crate::engine::memory_is_exact() {
+        let in_process = self.config.isolation == crate::config::Isolation::Thread;
+        if in_process && !self.soft_memory_limit && !crate::engine::memory_is_exact() {
             return Err(Error::Unsupported {
                 feature: "memory_limit_per_worker".into(),
                 reason:
@@ -164,8 +165,20 @@ impl PoolBuilder {
                         .into(),
             });
         }
-        let launcher = crate::worker::thread::ThreadLauncher::new(&self.config);
-        self.build_with(launcher, crate::worker::thread::STACK_SIZE)
+        use crate::config::Isolation;
+        use crate::worker::{process, thread};
+        match self.config.isolation {
+            Isolation::Thread => {
+                let launcher = thread::ThreadLauncher::new(&self.config);
+                self.build_with(launcher, thread::STACK_SIZE)
+            }
+            Isolation::Process => {
+                fork::check()?;
+                self.config.validate()?;
+                let launcher = process::ProcessLauncher::new(&self.config, new_launcher_id())?;
+                self.build_with(launcher, process::STACK_SIZE)
+            }
+        }
     }
 
     /// Makes a pool of these workers.
@@ -232,6 +245,11 @@ impl fmt::Debug for PoolBuilder {
 fn new_pool_id() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Tells the pools of this process apart in what the system sees of them.
+fn new_launcher_id() -> u64 {
+    new_pool_id()
 }
 
 fn start_thread(shared: &Arc<Shared>, name: &str, body: fn(&Arc<Shared>)) -> Result<JoinHandle<()>, Error> {

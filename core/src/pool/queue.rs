@@ -46,6 +46,13 @@ impl<J> Queue<J> {
         self.len += 1;
     }
 
+    /// Puts one that was taken back to where it was.
+    pub(super) fn put_back(&mut self, id: u64, since: Instant, job: J) {
+        let place = self.entries.partition_point(|entry| entry.id < id);
+        self.entries.insert(place, Entry { id, since, job: Some(job) });
+        self.len += 1;
+    }
+
     /// Since when the first has been waiting.
     pub(super) fn first_since(&self) -> Option<Instant> {
         self.entries.front().map(|entry| entry.since)

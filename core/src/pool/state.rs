@@ -42,14 +42,18 @@ use super::host::ExecutionHost;
 use super::queue::Queue;
 use super::stats::{Metrics, PoolStats, Traffic, WorkerCounts, WorkerRecycled};
 use super::ticket::Completer;
-use crate::config::{ExecutionLimits, PoolConfig};
+use crate::config::{ExecutionLimits, Isolation, PoolConfig};
 use crate::error::Error;
 use crate::execution::{ExecutionStats, Request};
+use crate::sandbox::Parts;
 use crate::sync::{Condvar, JoinHandle};
 use crate::worker::{Control, RecycleReason, Report};
 
 /// Workers set aside for each of `max_workers`, at which no worker is started any more.
 const SET_ASIDE_PER_WORKER: usize = 2;
+
+/// Pause between two looks at idle worker processes; one that has died meanwhile is also noticed when it is needed.
+const LOOK_FOR_DEAD: Duration = Duration::from_secs(1);
 
 /// An execution that waits.
 pub(super) struct Job {
@@ -118,6 +122,8 @@ pub(super) struct Rules {
     pub queue_timeout: Duration,
     pub idle_timeout: Duration,
     pub patience: Patience,
+    /// How often idle workers are looked after that may end by themselves.
+    pub look_for_dead: Option<Duration>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -235,6 +241,7 @@ impl State {
                 queue_timeout: config.queue_timeout,
                 idle_timeout: config.idle_timeout,
                 patience,
+                look_for_dead: (config.isolation == Isolation::Process).then_some(LOOK_FOR_DEAD),
             },
             phase: Phase::Open,
             queue: Queue::new(),
@@ -245,7 +252,7 @@ impl State {
             next_execution: 1,
             warm: false,
             start: Start::default(),
-            metrics: Metrics::new(now),
+            metrics: Metrics::new(now, config.isolation),
             alarm: None,
             poked: false,
             owed: 0,
@@ -431,6 +438,33 @@ impl State {
         }
     }
 
+    /// A worker gives an execution back of which nothing was run, because it is of no use any more.
+    pub(super) fn give_back(
+        &mut self,
+        worker: u64,
+        assignment: Assignment,
+        reason: RecycleReason,
+        now: Instant,
+        effects: &mut Effects,
+    ) {
+        // Set aside meanwhile: the execution has its outcome.
+        if !matches!(self.workers.get(&worker), Some(Slot { stage: Stage::Executing(_), .. })) {
+            return;
+        }
+        self.metrics.recycled(reason);
+        let Some(Stage::Executing(running)) = self.enter(worker, Stage::Recycling(reason)) else { return };
+        let Running { id, completer, limits, started, queue_wait, kill, .. } = *running;
+        let Assignment { request, host } = assignment;
+        let since = started - queue_wait;
+        let job = Box::new(Job { request, host, completer });
+        match kill {
+            Some(kill) => self.end_waiting(job, since, kill.error(&limits), now, effects),
+            None if !self.is_open() => self.end_waiting(job, since, Error::PoolClosed, now, effects),
+            None => self.queue.put_back(id, since, job),
+        }
+        self.balance(now, effects);
+    }
+
     /// An execution has its outcome, to be published outside of the lock.
     pub(super) fn end(&mut self, ended: Ended, effects: &mut Effects) {
         self.metrics.ended(&ended.result);
@@ -576,7 +610,19 @@ impl State {
     }
 
     /// A worker has started; its driver looks for work next.
-    pub(super) fn started(&mut self, worker: u64, control: Arc<dyn Control>, memory: u64, effects: &mut Effects) {
+    pub(super) fn started(
+        &mut self,
+        worker: u64,
+        control: Arc<dyn Control>,
+        memory: u64,
+        sandbox_missing: Parts,
+        now: Instant,
+        effects: &mut Effects,
+    ) {
+        self.metrics.sandbox_missing.0 |= sandbox_missing.0;
+        if let Some(pause) = self.rules.look_for_dead {
+            self.expect(now + pause, effects);
+        }
         self.start.failures = 0;
         self.start.retry_at = None;
         self.metrics.memory(0, memory, memory);

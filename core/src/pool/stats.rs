@@ -7,6 +7,7 @@ use hdrhistogram::Histogram as HdrHistogram;
 
 use crate::config::Isolation;
 use crate::error::{Error, Status};
+use crate::sandbox::{Parts, SandboxPart};
 use crate::worker::RecycleReason;
 
 /// A snapshot of a pool, at one moment: the numbers fit each other.
@@ -38,8 +39,13 @@ pub struct PoolStats {
     pub memory_peak: u64,
     /// Time since the pool was made.
     pub uptime: Duration,
-    /// Where the workers run in fact; see [`PoolConfig::isolation`](crate::PoolConfig::isolation).
+    /// Where the workers run.
     pub isolation: Isolation,
+    /// Parts of the sandbox of worker processes that could not be had; empty for workers that are threads, which have
+    /// none.
+    pub sandbox_missing: Vec<SandboxPart>,
+    /// Executions whose worker process the kernel has killed for a system call that the sandbox forbids.
+    pub sandbox_violations: u64,
     executions: [u64; Status::ALL.len()],
     recycles: [u64; RecycleReason::ALL.len()],
 }
@@ -67,7 +73,7 @@ impl PoolStats {
 
     /// What there is to say where nothing can be known.
     pub(super) fn unknown() -> Self {
-        Metrics::new(crate::sync::now()).snapshot(crate::sync::now(), WorkerCounts::default(), 0, &Traffic::default())
+        Metrics::new(crate::sync::now(), Isolation::Thread).snapshot(crate::sync::now(), WorkerCounts::default(), 0, &Traffic::default())
     }
 }
 
@@ -131,6 +137,9 @@ pub(super) struct Traffic {
 /// The counters, under the pool's lock.
 pub(super) struct Metrics {
     started: Instant,
+    isolation: Isolation,
+    pub sandbox_missing: Parts,
+    sandbox_violations: u64,
     executions: [u64; Status::ALL.len()],
     recycles: [u64; RecycleReason::ALL.len()],
     queue_wait: Times,
@@ -142,9 +151,12 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(super) fn new(now: Instant, isolation: Isolation) -> Self {
         Metrics {
             started: now,
+            isolation,
+            sandbox_missing: Parts::default(),
+            sandbox_violations: 0,
             executions: [0; Status::ALL.len()],
             recycles: [0; RecycleReason::ALL.len()],
             queue_wait: Times::new(),
@@ -159,6 +171,9 @@ impl Metrics {
     pub(super) fn ended<T>(&mut self, result: &Result<T, Error>) {
         let status = result.as_ref().map_or_else(Error::status, |_| Status::Ok);
         self.executions[status.index()] += 1;
+        if let Err(Error::WorkerCrashed { signal: Some(libc::SIGSYS), .. }) = result {
+            self.sandbox_violations += 1;
+        }
     }
 
     /// An execution has got a worker.
@@ -213,7 +228,9 @@ impl Metrics {
             memory_current: self.memory_current,
             memory_peak: self.memory_peak,
             uptime: now.saturating_duration_since(self.started),
-            isolation: Isolation::Thread,
+            isolation: self.isolation,
+            sandbox_missing: self.sandbox_missing.to_vec(),
+            sandbox_violations: self.sandbox_violations,
             executions: self.executions,
             recycles: self.recycles,
         }
@@ -282,7 +299,7 @@ mod tests {
 
     #[test]
     fn memory_is_the_sum_of_the_workers_and_its_peak_has_the_peak_of_each_execution() {
-        let mut metrics = Metrics::new(Instant::now());
+        let mut metrics = Metrics::new(Instant::now(), Isolation::Thread);
         metrics.memory(0, 0, 10);
         metrics.memory(0, 0, 20);
         metrics.memory(10, 100, 15);
@@ -293,7 +310,7 @@ mod tests {
 
     #[test]
     fn the_retry_hint_follows_the_recent_pace() {
-        let mut metrics = Metrics::new(Instant::now());
+        let mut metrics = Metrics::new(Instant::now(), Isolation::Thread);
         assert_eq!(metrics.retry_after(0), Duration::from_millis(100));
         (0..100).for_each(|_| metrics.ran(Duration::from_secs(2)));
         assert!(metrics.retry_after(2).abs_diff(Duration::from_secs(1)) < Duration::from_millis(1));

@@ -27,9 +27,9 @@
 //! the fraction, rounded apart from the whole seconds, gives the millisecond back.
 
 use std::collections::HashSet;
-use std::convert::Infallible;
 
 use minicbor::data::{Tag, Type};
+use minicbor::encode::Write;
 use minicbor::{Decoder, Encoder};
 use num_bigint::{BigInt, Sign};
 
@@ -63,7 +63,8 @@ pub fn to_vec(value: &Value, what: &str) -> Result<Vec<u8>, Error> {
 ///
 /// The error is [`Error::InvalidArgument`], says where and what is wrong, and calls the bytes `what`, such as `globals`.
 pub fn from_slice(bytes: &[u8], max_depth: u32, what: &str) -> Result<Value, Error> {
-    let mut reader = Reader { decoder: Decoder::new(bytes), max_depth: max_depth.min(MAX_VALUE_DEPTH) };
+    let mut reader =
+        Reader { decoder: Decoder::new(bytes), max_depth: max_depth.min(MAX_VALUE_DEPTH), keys_once: true };
     let value = reader.value(reader.max_depth).and_then(|value| match reader.decoder.position() {
         end if end == bytes.len() => Ok(value),
         end => Err(Problem::at(end, format!("{} bytes follow the value", bytes.len() - end))),
@@ -76,9 +77,19 @@ pub fn from_slice(bytes: &[u8], max_depth: u32, what: &str) -> Result<Value, Err
     })
 }
 
-type Write = Result<(), minicbor::encode::Error<Infallible>>;
+/// Reads a value that is a part of something larger and was made by [`write`]. Texts with lone surrogates may have
+/// become equal on the way into a [`Value`], so keys may occur twice here.
+pub(crate) fn read(from: &mut Decoder<'_>) -> Result<Value, String> {
+    let mut reader = Reader { decoder: from.clone(), max_depth: MAX_VALUE_DEPTH, keys_once: false };
+    let value = reader.value(reader.max_depth).map_err(|problem| problem.what)?;
+    from.set_position(reader.decoder.position());
+    Ok(value)
+}
 
-fn write(to: &mut Encoder<Vec<u8>>, value: &Value) -> Write {
+type Written<W> = Result<(), minicbor::encode::Error<<W as Write>::Error>>;
+
+/// Writes a value as a part of something larger; its depth must be one that was accepted.
+pub(crate) fn write<W: Write>(to: &mut Encoder<W>, value: &Value) -> Written<W> {
     match value {
         Value::Undefined => to.undefined()?.ok(),
         Value::Null => to.null()?.ok(),
@@ -105,12 +116,12 @@ fn write(to: &mut Encoder<Vec<u8>>, value: &Value) -> Write {
     }
 }
 
-fn write_array(to: &mut Encoder<Vec<u8>>, items: &[Value]) -> Write {
+fn write_array<W: Write>(to: &mut Encoder<W>, items: &[Value]) -> Written<W> {
     to.array(items.len() as u64)?;
     items.iter().try_for_each(|item| write(to, item))
 }
 
-fn write_number(to: &mut Encoder<Vec<u8>>, value: f64) -> Write {
+fn write_number<W: Write>(to: &mut Encoder<W>, value: f64) -> Written<W> {
     let integer = value as i64;
     let is_minus_zero = value == 0.0 && value.is_sign_negative();
     if integer as f64 == value && integer.unsigned_abs() <= MAX_SAFE_INTEGER && !is_minus_zero {
@@ -141,7 +152,7 @@ fn fits_half(value: f32) -> bool {
     bits.trailing_zeros() as i32 >= lost_bits
 }
 
-fn write_bigint(to: &mut Encoder<Vec<u8>>, value: &BigInt) -> Write {
+fn write_bigint<W: Write>(to: &mut Encoder<W>, value: &BigInt) -> Written<W> {
     // A negative n is written as the bytes of -1 - n.
     let (tag, magnitude) = match value.sign() {
         Sign::Minus => (NEGATIVE_BIGINT, (-value - 1u32).into_parts().1),
@@ -151,7 +162,7 @@ fn write_bigint(to: &mut Encoder<Vec<u8>>, value: &BigInt) -> Write {
     to.tag(Tag::new(tag))?.bytes(&bytes)?.ok()
 }
 
-fn write_error(to: &mut Encoder<Vec<u8>>, error: &ErrorValue) -> Write {
+fn write_error<W: Write>(to: &mut Encoder<W>, error: &ErrorValue) -> Written<W> {
     let fields = [
         ("name", Some(&error.name)),
         ("message", Some(&error.message)),
@@ -185,6 +196,8 @@ type Read<T> = Result<T, Problem>;
 struct Reader<'b> {
     decoder: Decoder<'b>,
     max_depth: u32,
+    /// Refuse an object that has a key twice.
+    keys_once: bool,
 }
 
 impl<'b> Reader<'b> {
@@ -280,7 +293,7 @@ impl<'b> Reader<'b> {
             };
             entries.push((key, self.value(levels_left)?));
         }
-        match repeated_key(&entries) {
+        match self.keys_once.then(|| repeated_key(&entries)).flatten() {
             None => Ok(entries),
             Some(key) => Err(Problem::at(start, format!("the key {key:?} occurs twice in a map"))),
         }

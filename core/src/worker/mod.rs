@@ -1,5 +1,6 @@
 //! A worker: one isolated engine that runs executions one after the other. This module says what a pool may ask of
-//! any worker; [`thread`] runs one on a thread of this process.
+//! any worker; [`thread`] runs one on a thread of this process, `process` in a process of its own, whose body is
+//! [`serve`].
 //!
 //! A worker is driven by one thread of its own (the *driver*), which starts it, hands it executions and drops it.
 //! Everybody else reaches it through its [`Control`], which may be used from any thread at any time, also when the
@@ -11,8 +12,17 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::execution::{ConsoleLine, ExecutionStats, Request, ToolCall};
+use crate::sandbox::Parts;
 use crate::value::Value;
 
+#[cfg(all(target_os = "linux", not(loom)))]
+mod frame;
+#[cfg(all(target_os = "linux", not(loom)))]
+mod locate;
+#[cfg(all(target_os = "linux", not(loom)))]
+pub(crate) mod process;
+#[cfg(all(target_os = "linux", not(loom)))]
+pub(crate) mod serve;
 #[cfg(not(loom))]
 pub(crate) mod thread;
 
@@ -109,14 +119,20 @@ pub(crate) trait Worker {
     /// The handle for everybody else.
     fn control(&self) -> Arc<dyn Control>;
 
-    /// Runs one execution to its end.
-    fn execute(&mut self, request: &Request, host: &dyn Host) -> Report;
+    /// Runs one execution to its end. An error says that nothing of it was run, because the worker is of no use any more,
+    /// and why.
+    fn execute(&mut self, request: &Request, host: &dyn Host) -> Result<Report, RecycleReason>;
 
     /// Housekeeping (collecting garbage), called after the outcome has been delivered. `idle` says that nothing waits.
     fn rest(&mut self, idle: bool);
 
     /// Bytes that the worker holds now.
     fn memory(&self) -> u64;
+
+    /// The parts of its sandbox that could not be had.
+    fn sandbox_missing(&self) -> Parts {
+        Parts::default()
+    }
 }
 
 /// How others stop an execution on a worker.
@@ -130,6 +146,14 @@ pub(crate) trait Control: Send + Sync {
     /// CPU time of the worker's thread so far, or none if it cannot be told. It takes no lock and does not wait: the
     /// pool calls it under its own lock.
     fn cpu_time(&self) -> Option<Duration>;
+
+    /// Nothing is expected of the worker any more: it is ended by force, if that can be done.
+    fn abandon(&self) {}
+
+    /// Whether the worker has ended by itself. Like `cpu_time`, it does not wait.
+    fn has_died(&self) -> bool {
+        false
+    }
 }
 
 /// Why somebody outside ends an execution.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Control, Host, Launcher, Report, Worker};
+use super::{Control, Host, Launcher, RecycleReason, Report, Worker};
 use crate::config::PoolConfig;
 use crate::engine::{Isolate, IsolateConfig};
 use crate::error::Error;
@@ -41,8 +41,8 @@ impl Worker for ThreadWorker {
         self.isolate.link()
     }
 
-    fn execute(&mut self, request: &Request, host: &dyn Host) -> Report {
-        self.isolate.execute(request, host)
+    fn execute(&mut self, request: &Request, host: &dyn Host) -> Result<Report, RecycleReason> {
+        Ok(self.isolate.execute(request, host))
     }
 
     fn rest(&mut self, idle: bool) {

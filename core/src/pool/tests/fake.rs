@@ -13,6 +13,7 @@
 //! | `log TEXT` | writes a console line |
 //! | `rest-panic` | succeeds, but its worker panics when it tidies up |
 //! | `rest-gate NAME` | succeeds, but its worker tidies up until the gate is opened |
+//! | `given-back-by N` | succeeds, but the workers 1 to N give it back: they are of no use any more |
 //! | anything else | succeeds with the source as its value |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -202,9 +203,12 @@ impl Worker for FakeWorker {
         Arc::new(FakeControl { lab: self.lab.clone(), worker: self.id })
     }
 
-    fn execute(&mut self, request: &Request, host: &dyn Host) -> Report {
+    fn execute(&mut self, request: &Request, host: &dyn Host) -> Result<Report, RecycleReason> {
         let started = Instant::now();
         let source = request.source.to_string();
+        if source.strip_prefix("given-back-by ").is_some_and(|workers| self.id <= workers.parse().unwrap()) {
+            return Err(RecycleReason::Crash);
+        }
         self.lab.change(|seen| {
             seen.running.insert(self.id, (request.id, None, started));
             seen.begun.push(source.clone());
@@ -214,7 +218,7 @@ impl Worker for FakeWorker {
         self.after = source.strip_prefix("rest-").map(str::to_owned);
         let run_time = started.elapsed();
         let stats = ExecutionStats { run_time, peak_memory: 2000, ..Default::default() };
-        Report { result, stats, condemned }
+        Ok(Report { result, stats, condemned })
     }
 
     fn rest(&mut self, _idle: bool) {

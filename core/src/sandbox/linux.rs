@@ -1,0 +1,169 @@
+//! The parts of the sandbox, made of what Linux has.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetError, RulesetStatus,
+    Scope,
+};
+use rustix::process::{
+    DumpableBehavior, Pid, Resource, Rlimit, Signal, getppid, set_dumpable_behavior, set_parent_process_death_signal,
+    setrlimit,
+};
+use rustix::thread::set_no_new_privs;
+
+use super::{Parts, SandboxPart, seccomp};
+
+const MIB: u64 = 1024 * 1024;
+
+/// Native stack that the first thread may use; it only reads frames.
+const FIRST_STACK: u64 = 2 * MIB;
+
+/// What a worker may use beyond its memory limit: the quarter, and 8 MiB at least, that the engine is let through while
+/// it collects garbage or winds up, and what its allocators keep or waste.
+const MEMORY_HEADROOM: u64 = 48 * MIB;
+
+/// Messages that a worker may hold in several forms at once: as bytes, as values, as the script's.
+const MESSAGES_HELD: u64 = 4;
+
+/// Threads of a worker, and some to spare; for the group only, since the filter refuses new ones anyway.
+const MAX_THREADS: u64 = 16;
+
+/// Cuts the process off from its parent, but for file descriptor 0: it dies with it, has nothing of its files, directory
+/// and signals, and leaves no core. Fails if the parent is gone, or is not `parent`.
+///
+/// # Safety
+///
+/// No file descriptor but 0, 1 and 2 may be in use, and no other thread may run.
+pub(crate) unsafe fn detach() -> io::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    // Before the process is undumpable: then its files in /proc belong to root. The first to go when memory runs out.
+    let _ = fs::write("/proc/self/oom_score_adj", "1000");
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    // SAFETY: by the contract of this function.
+    unsafe {
+        libc::close_range(3, libc::c_uint::MAX, 0);
+        // What the host ignores is inherited; Rust's own handlers would only delay a crash.
+        for signal in 1..=libc::SIGSYS {
+            libc::signal(signal, libc::SIG_DFL);
+        }
+        libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+    }
+    std::env::set_current_dir("/")?;
+    set_no_new_privs(true)?;
+    Ok(())
+}
+
+/// Whether this is still the process that started us.
+pub(crate) fn parent_is(parent: u32) -> bool {
+    getppid().map(Pid::as_raw_nonzero).is_some_and(|pid| pid.get().unsigned_abs() == parent)
+}
+
+/// Lets no file be opened, and no TCP port be used, by this thread and those it makes. What is missing is returned.
+pub(crate) fn close_files() -> Parts {
+    let mut missing = Parts::default();
+    let abi = ABI::V6;
+    let files = restrict(|ruleset| ruleset.handle_access(AccessFs::from_all(abi)));
+    if !files {
+        missing.add(SandboxPart::LandlockFiles);
+    }
+    let network = restrict(|ruleset| ruleset.handle_access(AccessNet::from_all(abi)));
+    if !network {
+        missing.add(SandboxPart::LandlockNetwork);
+    }
+    // Signals and abstract sockets (Linux 6.12), both of which the filter refuses as well.
+    restrict(|ruleset| ruleset.scope(Scope::from_all(abi)));
+    missing
+}
+
+/// Applies a ruleset without rules, and says whether any of it is enforced.
+fn restrict(handle: impl FnOnce(Ruleset) -> Result<Ruleset, RulesetError>) -> bool {
+    let ruleset = Ruleset::default().set_compatibility(CompatLevel::BestEffort);
+    let status = handle(ruleset).and_then(Ruleset::create).and_then(|ruleset| ruleset.restrict_self());
+    status.is_ok_and(|status| status.ruleset != RulesetStatus::NotEnforced)
+}
+
+/// What a worker process may use of the system.
+pub(crate) struct Budget {
+    pub memory_limit: u64,
+    pub max_message_size: u64,
+    /// Machine code may be made.
+    pub jit: bool,
+}
+
+impl Budget {
+    /// Bytes of memory beyond what the process holds when it has started.
+    fn memory(&self) -> u64 {
+        let engine = self.memory_limit.saturating_add((self.memory_limit / 4).max(8 * MIB));
+        engine.saturating_add(MESSAGES_HELD * self.max_message_size).saturating_add(MEMORY_HEADROOM)
+    }
+}
+
+/// Limits what the process can use, and refuses, for all its threads, every system call that it does not need. What is
+/// missing is returned. There is no way back.
+pub(crate) fn close_system(budget: &Budget) -> Parts {
+    let mut missing = Parts::default();
+    let limit = |resource, most: u64| {
+        setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) }).is_ok()
+    };
+    // The kernel counts private writable memory: heap, buffers, stacks.
+    let held = data_size().unwrap_or_default();
+    let limited = [
+        limit(Resource::Data, held.saturating_add(budget.memory())),
+        limit(Resource::Stack, FIRST_STACK),
+        limit(Resource::Nofile, 3),
+        limit(Resource::Nproc, 0),
+        limit(Resource::Core, 0),
+        limit(Resource::Fsize, 0),
+    ];
+    if limited.contains(&false) {
+        missing.add(SandboxPart::ResourceLimits);
+    }
+    if !seccomp::apply(budget.jit) {
+        missing.add(SandboxPart::Seccomp);
+    }
+    missing
+}
+
+/// Bytes that count against the limit of data: `VmData`.
+fn data_size() -> Option<u64> {
+    let statm = fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = statm.split_ascii_whitespace().nth(5)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
+}
+
+/// A group of cgroup v2 for one worker process; removed when it is dropped, which must be after the process has ended.
+pub(crate) struct Group {
+    directory: PathBuf,
+}
+
+impl Group {
+    /// Makes the group and puts a process into it; none if the kernel refuses any of it.
+    pub(crate) fn new(parent: &Path, name: &str, process: u32, budget: &Budget) -> Option<Group> {
+        let directory = parent.join(name);
+        fs::create_dir(&directory).ok()?;
+        let group = Group { directory };
+        let set = |file: &str, value: u64| fs::write(group.directory.join(file), value.to_string()).is_ok();
+        // The text of the executable is shared, but the first group that touches it pays.
+        let memory = budget.memory().saturating_add(64 * MIB);
+        let whole =
+            set("memory.max", memory) && set("pids.max", MAX_THREADS) && set("cgroup.procs", process.into());
+        // What swaps is not stopped; not every kernel has swap.
+        set("memory.swap.max", 0);
+        whole.then_some(group)
+    }
+
+    /// Whether the kernel has killed a process of the group because it had used up its memory.
+    pub(crate) fn ran_out_of_memory(&self) -> bool {
+        let events = fs::read_to_string(self.directory.join("memory.events")).unwrap_or_default();
+        events.lines().any(|line| line.strip_prefix("oom_kill ").is_some_and(|count| count.trim() != "0"))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.directory);
+    }
+}

@@ -1,0 +1,98 @@
+//! The sandbox of the operating system that a worker process puts itself into before it reads the first script. Knows
+//! nothing of engine or pool.
+//!
+//! It is built in three steps, because each layer has its own time:
+//!
+//! 1. [`detach`], as the first thing the process does: it will die with its parent, has no open file but its socket, no
+//!    environment, no core dumps, and the kernel picks it first when memory runs out.
+//! 2. [`close_files`], while there is one thread only, because landlock holds for the calling thread and those that it
+//!    makes later: no file can be opened any more.
+//! 3. [`close_system`], when all threads exist and the engine has started: limits of the kernel and the filter of
+//!    system calls (`seccomp.rs`), for all threads at once.
+//!
+//! A part that the kernel does not have is reported, not an error here: [`SandboxPart`].
+
+use std::fmt;
+
+#[cfg(all(target_os = "linux", not(loom)))]
+mod linux;
+#[cfg(all(target_os = "linux", not(loom)))]
+mod seccomp;
+
+#[cfg(all(target_os = "linux", not(loom)))]
+pub(crate) use linux::{Budget, Group, close_files, close_system, detach, parent_is};
+
+/// A part of the sandbox around a worker process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum SandboxPart {
+    /// The filter of system calls.
+    Seccomp = 1,
+    /// No file can be opened, by landlock. The filter of system calls refuses that too.
+    LandlockFiles = 2,
+    /// No TCP port can be bound or connected to, by landlock (Linux 6.7). The filter of system calls refuses that too,
+    /// with all other sockets, so that [`require_sandbox`](crate::PoolConfig::require_sandbox) does without this part.
+    LandlockNetwork = 4,
+    /// Limits of memory, files, processes and core dumps.
+    ResourceLimits = 8,
+    /// The group of [`PoolConfig::cgroup`](crate::PoolConfig::cgroup), where one is configured.
+    Cgroup = 16,
+}
+
+impl SandboxPart {
+    /// Every part.
+    pub const ALL: [SandboxPart; 5] = [
+        SandboxPart::Seccomp,
+        SandboxPart::LandlockFiles,
+        SandboxPart::LandlockNetwork,
+        SandboxPart::ResourceLimits,
+        SandboxPart::Cgroup,
+    ];
+
+    /// The name in lower case, such as `landlock_files`.
+    pub fn name(self) -> &'static str {
+        match self {
+            SandboxPart::Seccomp => "seccomp",
+            SandboxPart::LandlockFiles => "landlock_files",
+            SandboxPart::LandlockNetwork => "landlock_network",
+            SandboxPart::ResourceLimits => "resource_limits",
+            SandboxPart::Cgroup => "cgroup",
+        }
+    }
+}
+
+impl fmt::Display for SandboxPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Parts of the sandbox, a bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Parts(pub u32);
+
+impl Parts {
+    /// What [`require_sandbox`](crate::PoolConfig::require_sandbox) does without.
+    const OPTIONAL: u32 = SandboxPart::LandlockNetwork as u32;
+
+    pub(crate) fn add(&mut self, part: SandboxPart) {
+        self.0 |= part as u32;
+    }
+
+    pub(crate) fn contains(self, part: SandboxPart) -> bool {
+        self.0 & part as u32 != 0
+    }
+
+    /// Those that `require_sandbox` insists on.
+    pub(crate) fn required(self) -> Parts {
+        Parts(self.0 & !Parts::OPTIONAL)
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(crate) fn to_vec(self) -> Vec<SandboxPart> {
+        SandboxPart::ALL.into_iter().filter(|part| self.contains(*part)).collect()
+    }
+}

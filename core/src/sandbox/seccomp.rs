@@ -1,0 +1,105 @@
+//! The filter of system calls: what a worker process may still ask of the kernel once it has started. Anything else
+//! kills the process, with SIGSYS.
+
+use std::collections::BTreeMap;
+
+use libc::c_long;
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+};
+
+/// System calls that may be made with whatever arguments, and why they are needed.
+const ALLOWED: &[c_long] = &[
+    // Memory of the heap.
+    libc::SYS_brk,
+    libc::SYS_madvise,
+    libc::SYS_mremap,
+    libc::SYS_munmap,
+    // Locks, and threads that wait for each other.
+    libc::SYS_futex,
+    libc::SYS_sched_yield,
+    libc::SYS_restart_syscall,
+    // Clocks, where the kernel does not give them without a call, and sleeping until a timer of a script is due.
+    libc::SYS_clock_gettime,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_gettimeofday,
+    libc::SYS_nanosleep,
+    // CPU time and memory that the engine and we ask for.
+    libc::SYS_getrusage,
+    // Seeds of hashes and of Math.random.
+    libc::SYS_getrandom,
+    // Who we are, for the message and signal of an abort.
+    libc::SYS_getpid,
+    libc::SYS_gettid,
+    // Number of processors, which the allocator of the C library asks for once.
+    libc::SYS_sched_getaffinity,
+    // Signals of our own crash.
+    libc::SYS_rt_sigaction,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_sigaltstack,
+    // The end.
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+    // Code made by one thread must be seen by all.
+    #[cfg(target_arch = "aarch64")]
+    libc::SYS_membarrier,
+];
+
+/// Names a region of memory in /proc, which allocators do.
+const PR_SET_VMA: u64 = 0x5356_4d41;
+
+const WRITE: u64 = libc::PROT_WRITE as u64;
+const EXECUTE: u64 = libc::PROT_EXEC as u64;
+
+/// Applies the filter to all threads; false if the kernel has no such thing. With `jit`, memory may be made executable,
+/// but none is writable at the same time.
+pub(super) fn apply(jit: bool) -> bool {
+    let program = filter(jit).and_then(|filter| BpfProgram::try_from(filter).ok());
+    program.is_some_and(|program| seccompiler::apply_filter_all_threads(&program).is_ok())
+}
+
+fn filter(jit: bool) -> Option<SeccompFilter> {
+    let mut rules: BTreeMap<c_long, Vec<SeccompRule>> = ALLOWED.iter().map(|call| (*call, Vec::new())).collect();
+    let mut allow = |call: c_long, rule: SeccompRule| rules.entry(call).or_default().push(rule);
+
+    // The socket to the pool is file descriptor 0; 1 and 2 are /dev/null, where the C library's last words go.
+    let socket = || when(0, SeccompCmpOp::Eq, 0);
+    allow(libc::SYS_recvfrom, socket()?);
+    allow(libc::SYS_sendto, socket()?);
+    for call in [libc::SYS_write, libc::SYS_writev] {
+        allow(call, when(0, SeccompCmpOp::Eq, 2)?);
+    }
+    // Memory that is not executable, or with machine code not writable.
+    for call in [libc::SYS_mmap, libc::SYS_mprotect] {
+        allow(call, when(2, SeccompCmpOp::MaskedEq(EXECUTE), 0)?);
+        if jit {
+            allow(call, when(2, SeccompCmpOp::MaskedEq(WRITE), 0)?);
+        }
+    }
+    allow(libc::SYS_prctl, when(0, SeccompCmpOp::Eq, PR_SET_VMA)?);
+    // An abort raises its signal; no other process can be meant.
+    allow(libc::SYS_tgkill, when(0, SeccompCmpOp::Eq, std::process::id().into())?);
+
+    let arch = std::env::consts::ARCH.try_into().ok()?;
+    SeccompFilter::new(rules, SeccompAction::KillProcess, SeccompAction::Allow, arch).ok()
+}
+
+/// A rule of one condition for an argument.
+fn when(argument: u8, operator: SeccompCmpOp, value: u64) -> Option<SeccompRule> {
+    let condition = SeccompCondition::new(argument, SeccompCmpArgLen::Qword, operator, value).ok()?;
+    SeccompRule::new(vec![condition]).ok()
+}
+
+/// System calls that the filter lets through, some of them with certain arguments only.
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_filter_compiles_with_and_without_machine_code() {
+        for jit in [false, true] {
+            assert!(BpfProgram::try_from(filter(jit).unwrap()).is_ok());
+        }
+    }
+}

@@ -1,0 +1,565 @@
+//! The frames between a pool and a worker process: the same messages as those of a worker thread, written as CBOR, each
+//! after its length in four bytes (little-endian).
+//!
+//! Either side reads what the other wrote with the decoders here, which bound every length, refuse what is not in the
+//! table of the frame, and allocate no more than a small multiple of what has arrived. The pool takes its worker for
+//! hostile: what a frame *means* it checks in [`process`](super::process).
+
+use std::borrow::Cow;
+use std::time::{Duration, SystemTime};
+
+use minicbor::{Decode, Decoder, Encode, Encoder};
+
+use super::{KillReason, RecycleReason, Report};
+use crate::config::{ExecutionLimits, MAX_VALUE_DEPTH};
+use crate::error::{Error, LimitUnit, ScriptError};
+use crate::execution::{ConsoleLevel, ConsoleLine, Request, SourceKind, ToolError};
+use crate::value::{Value, cbor};
+
+/// Counts the changes of what is in this file.
+pub(super) const PROTOCOL: u32 = 1;
+
+/// Bytes of the length before a frame.
+pub(super) const HEADER: usize = 4;
+
+/// The longest first frame of either side.
+pub(super) const MAX_GREETING: usize = 64 * 1024;
+
+/// Bytes that a frame may have beyond its message: the texts of an exception, names, numbers.
+const ENVELOPE: u64 = 1024 * 1024;
+
+/// The longest frame of a worker whose messages are limited to this size. As CBOR, a value takes at most twice of what
+/// it is taken for in messages, but for errors: they have many short texts.
+pub(super) fn max_frame(max_message_size: u64) -> usize {
+    usize::try_from(max_message_size.saturating_mul(2).saturating_add(ENVELOPE)).unwrap_or(usize::MAX)
+}
+
+/// What a pool says first.
+#[derive(Debug, Encode, Decode)]
+pub(super) struct Start {
+    #[n(0)]
+    pub protocol: u32,
+    /// The version of the library.
+    #[n(1)]
+    pub version: String,
+    #[n(2)]
+    pub memory_limit: u64,
+    #[n(3)]
+    pub max_message_size: u64,
+    #[n(4)]
+    pub jit: bool,
+    /// The process that started the worker, as the worker sees it.
+    #[n(5)]
+    pub parent: u32,
+    /// What `TZ` is there.
+    #[n(6)]
+    pub time_zone: Option<String>,
+}
+
+/// What a worker says first.
+#[derive(Debug, Encode, Decode)]
+pub(super) struct Ready {
+    #[n(0)]
+    pub protocol: u32,
+    #[n(1)]
+    pub version: String,
+    /// The parts of the sandbox that could not be had: [`SandboxPart`](crate::sandbox::SandboxPart)s, a bit each.
+    #[n(2)]
+    pub sandbox_missing: u32,
+    /// Bytes held.
+    #[n(3)]
+    pub memory: u64,
+    /// Why it cannot start, if it cannot.
+    #[n(4)]
+    pub failure: Option<String>,
+}
+
+/// What a pool tells a worker that is ready.
+#[derive(Debug, Encode, Decode)]
+pub(super) enum ToWorker<'a> {
+    #[n(0)]
+    Execute(#[b(0)] Execute<'a>),
+    #[n(1)]
+    Answer {
+        #[n(0)]
+        execution: u64,
+        #[n(1)]
+        call: u64,
+        #[n(2)]
+        answer: Answer,
+    },
+    #[n(2)]
+    Kill {
+        #[n(0)]
+        execution: u64,
+    },
+    #[n(3)]
+    Rest {
+        #[n(0)]
+        idle: bool,
+    },
+}
+
+/// A [`Request`]. Limits that only the pool watches are not in it.
+#[derive(Debug, Encode, Decode)]
+pub(super) struct Execute<'a> {
+    #[n(0)]
+    id: u64,
+    #[b(1)]
+    source: &'a str,
+    #[n(2)]
+    kind: u8,
+    #[b(3)]
+    filename: &'a str,
+    #[cbor(n(4), with = "globals")]
+    globals: Cow<'a, [(String, Value)]>,
+    #[b(5)]
+    tools: Vec<&'a str>,
+    #[n(6)]
+    max_messages_per_second: u32,
+    #[n(7)]
+    max_pending_tool_calls: u32,
+    #[n(8)]
+    max_tool_calls: u32,
+    #[n(9)]
+    max_console_calls: u32,
+    #[n(10)]
+    max_console_output: u64,
+    #[n(11)]
+    max_value_depth: u32,
+    #[n(12)]
+    sanitize_stack_traces: bool,
+    #[n(13)]
+    block_timing_apis: bool,
+    #[n(14)]
+    allow_code_generation: bool,
+}
+
+/// How a tool call was answered.
+#[derive(Debug, Encode, Decode)]
+pub(super) enum Answer {
+    #[n(0)]
+    Resolve(#[cbor(n(0), with = "value")] Value),
+    #[n(1)]
+    Reject {
+        #[n(0)]
+        name: String,
+        #[n(1)]
+        message: String,
+        #[n(2)]
+        code: Option<String>,
+    },
+    /// Larger than `max_message_size`: it stayed where it was.
+    #[n(2)]
+    TooLarge,
+    /// Deeper than `max_value_depth`.
+    #[n(3)]
+    TooDeep,
+}
+
+/// What a worker that is ready tells its pool.
+#[derive(Debug, Encode, Decode)]
+pub(super) enum FromWorker {
+    #[n(0)]
+    ToolCall {
+        #[n(0)]
+        execution: u64,
+        /// 1 for the first call of an execution, one more for each that follows.
+        #[n(1)]
+        call: u64,
+        #[n(2)]
+        name: String,
+        #[cbor(n(3), with = "value")]
+        args: Value,
+    },
+    #[n(1)]
+    Console {
+        #[n(0)]
+        execution: u64,
+        #[n(1)]
+        level: u8,
+        #[n(2)]
+        text: String,
+    },
+    #[n(2)]
+    Done {
+        #[n(0)]
+        execution: u64,
+        #[n(1)]
+        end: End,
+        /// Whether, and why, the worker must not be used again.
+        #[n(2)]
+        condemned: Option<u8>,
+        #[n(3)]
+        usage: Usage,
+    },
+}
+
+/// What an execution took.
+#[derive(Clone, Copy, Debug, Default, Encode, Decode)]
+pub(super) struct Usage {
+    #[n(0)]
+    pub run_time_ns: u64,
+    #[n(1)]
+    pub cpu_time_ns: u64,
+    #[n(2)]
+    pub peak_memory: u64,
+    /// Bytes that the worker holds after it.
+    #[n(3)]
+    pub memory: u64,
+    #[n(4)]
+    pub tool_calls: u32,
+    #[n(5)]
+    pub console_calls: u32,
+}
+
+/// How an execution ended. The numbers of the limits are not in it: the pool knows them better.
+#[derive(Debug, Encode, Decode)]
+pub(super) enum End {
+    #[n(0)]
+    Value(#[cbor(n(0), with = "value")] Value),
+    #[n(1)]
+    Syntax(#[n(0)] Script),
+    #[n(2)]
+    Exception(#[n(0)] Script),
+    #[n(3)]
+    Unsettled,
+    #[n(4)]
+    NotTransferable {
+        #[n(0)]
+        path: String,
+        #[n(1)]
+        reason: String,
+    },
+    /// As the pool has asked for.
+    #[n(5)]
+    Killed,
+    #[n(6)]
+    MemoryLimit {
+        #[n(0)]
+        used: u64,
+    },
+    #[n(7)]
+    ConsoleLimit {
+        #[n(0)]
+        bytes: bool,
+    },
+    #[n(8)]
+    ToolCallLimit {
+        #[n(0)]
+        pending: bool,
+    },
+    #[n(9)]
+    MessageFlood,
+    /// What is too large, by its place in [`MESSAGES`].
+    #[n(10)]
+    MessageTooLarge(#[n(0)] u8),
+    #[n(11)]
+    Internal(#[n(0)] String),
+    #[n(12)]
+    Crashed {
+        #[n(0)]
+        reason: String,
+        #[n(1)]
+        signal: Option<i32>,
+    },
+}
+
+/// A [`ScriptError`].
+#[derive(Debug, Encode, Decode)]
+pub(super) struct Script {
+    #[n(0)]
+    name: String,
+    #[n(1)]
+    message: String,
+    #[n(2)]
+    code: Option<String>,
+    #[n(3)]
+    stack: Option<String>,
+    #[n(4)]
+    filename: Option<String>,
+    #[n(5)]
+    line: u32,
+    #[n(6)]
+    column: u32,
+    #[n(7)]
+    source_line: Option<String>,
+}
+
+/// What may be larger than a message may be.
+const MESSAGES: [&str; 4] = ["the result", "a tool argument", "a tool reply", "a console line"];
+
+/// What cannot be read, and why.
+#[derive(Debug)]
+pub(super) struct Malformed(pub String);
+
+/// A frame with its length.
+pub(super) fn encode(frame: &impl Encode<()>) -> Vec<u8> {
+    let mut bytes = vec![0; HEADER];
+    // Writing to a Vec cannot fail, nor can any of the encoders here.
+    let _ = Encoder::new(&mut bytes).encode(frame);
+    let length = u32::try_from(bytes.len() - HEADER).unwrap_or(u32::MAX);
+    bytes[..HEADER].copy_from_slice(&length.to_le_bytes());
+    bytes
+}
+
+/// Reads a frame, without its length.
+pub(super) fn decode<'b, T: Decode<'b, ()>>(bytes: &'b [u8]) -> Result<T, Malformed> {
+    let mut decoder = Decoder::new(bytes);
+    let frame = decoder.decode().map_err(|error| Malformed(error.to_string()))?;
+    match decoder.position() {
+        end if end == bytes.len() => Ok(frame),
+        end => Err(Malformed(format!("{} bytes follow the frame", bytes.len() - end))),
+    }
+}
+
+/// The length in a header, if a frame may be so long.
+pub(super) fn length(header: [u8; HEADER], max: usize) -> Result<usize, Malformed> {
+    match usize::try_from(u32::from_le_bytes(header)) {
+        Ok(length) if length <= max => Ok(length),
+        _ => Err(Malformed(format!("a frame claims {} bytes; at most {max} are accepted", u32::from_le_bytes(header)))),
+    }
+}
+
+impl<'a> Execute<'a> {
+    pub(super) fn new(request: &'a Request) -> Self {
+        let limits = &*request.limits;
+        Execute {
+            id: request.id,
+            source: &request.source,
+            kind: request.kind as u8,
+            filename: &request.filename,
+            globals: Cow::Borrowed(&request.globals),
+            tools: request.tools.iter().map(String::as_str).collect(),
+            max_messages_per_second: request.max_messages_per_second,
+            max_pending_tool_calls: request.max_pending_tool_calls,
+            max_tool_calls: limits.max_tool_calls,
+            max_console_calls: limits.max_console_calls,
+            max_console_output: limits.max_console_output,
+            max_value_depth: limits.max_value_depth,
+            sanitize_stack_traces: limits.sanitize_stack_traces,
+            block_timing_apis: limits.block_timing_apis,
+            allow_code_generation: limits.allow_code_generation,
+        }
+    }
+
+    pub(super) fn into_request(self, max_message_size: u64) -> Result<Request, Malformed> {
+        let kinds = [SourceKind::Auto, SourceKind::Script, SourceKind::Function];
+        let kind = kinds.into_iter().find(|kind| *kind as u8 == self.kind);
+        let limits = ExecutionLimits {
+            max_tool_calls: self.max_tool_calls,
+            max_console_calls: self.max_console_calls,
+            max_console_output: self.max_console_output,
+            max_value_depth: self.max_value_depth,
+            sanitize_stack_traces: self.sanitize_stack_traces,
+            block_timing_apis: self.block_timing_apis,
+            allow_code_generation: self.allow_code_generation,
+            ..ExecutionLimits::default()
+        };
+        Ok(Request {
+            id: self.id,
+            source: self.source.into(),
+            kind: kind.ok_or_else(|| Malformed(format!("there is no kind {} of source", self.kind)))?,
+            filename: self.filename.into(),
+            globals: self.globals.into_owned(),
+            limits: limits.into(),
+            tools: self.tools.into_iter().map(str::to_owned).collect(),
+            max_message_size,
+            max_messages_per_second: self.max_messages_per_second,
+            max_pending_tool_calls: self.max_pending_tool_calls,
+        })
+    }
+}
+
+impl Answer {
+    pub(super) fn new(answer: Result<Value, ToolError>, max_message_size: u64, max_depth: u32) -> Self {
+        match answer {
+            Ok(value) if value.approximate_size() > max_message_size => Answer::TooLarge,
+            Ok(value) if value.depth() > max_depth => Answer::TooDeep,
+            Ok(value) => Answer::Resolve(value),
+            Err(ToolError { name, message, code }) => Answer::Reject { name, message, code },
+        }
+    }
+
+    /// What the engine is to be told. What was left behind is replaced by something that is refused alike.
+    pub(super) fn into_result(self, max_message_size: u64) -> Result<Value, ToolError> {
+        match self {
+            Answer::Resolve(value) => Ok(value),
+            Answer::Reject { name, message, code } => Err(ToolError { name, message, code }),
+            // Zeroes that are never touched take no memory.
+            Answer::TooLarge => Ok(Value::Bytes(vec![0; usize::try_from(max_message_size).unwrap_or_default()])),
+            Answer::TooDeep => Ok((0..=MAX_VALUE_DEPTH).fold(Value::Null, |inner, _| Value::Array(vec![inner]))),
+        }
+    }
+}
+
+impl FromWorker {
+    /// The end of an execution as its worker reports it; `memory` is what the worker holds after it.
+    pub(super) fn done(report: Report, memory: u64) -> Self {
+        let Report { result, stats, condemned } = report;
+        FromWorker::Done {
+            execution: stats.execution_id,
+            end: result.map_or_else(End::from, End::Value),
+            condemned: condemned.map(|reason| reason as u8),
+            usage: Usage {
+                run_time_ns: nanoseconds(stats.run_time),
+                cpu_time_ns: nanoseconds(stats.cpu_time),
+                peak_memory: stats.peak_memory,
+                memory,
+                tool_calls: stats.tool_calls,
+                console_calls: stats.console_calls,
+            },
+        }
+    }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// A console line that a worker tells now.
+pub(super) fn console_line(execution_id: u64, level: u8, text: String) -> Result<ConsoleLine, Malformed> {
+    let levels =
+        [ConsoleLevel::Debug, ConsoleLevel::Log, ConsoleLevel::Info, ConsoleLevel::Warn, ConsoleLevel::Error];
+    match levels.into_iter().find(|known| *known as u8 == level) {
+        Some(level) => Ok(ConsoleLine { execution_id, level, time: SystemTime::now(), text }),
+        None => Err(Malformed(format!("there is no level {level} of console lines"))),
+    }
+}
+
+/// The reason of this number.
+pub(super) fn recycle_reason(number: u8) -> Result<RecycleReason, Malformed> {
+    let reason = RecycleReason::ALL.into_iter().find(|reason| *reason as u8 == number);
+    reason.ok_or_else(|| Malformed(format!("there is no reason {number} to recycle a worker")))
+}
+
+impl From<Error> for End {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Syntax(error) => End::Syntax((*error).into()),
+            Error::Exception(error) => End::Exception((*error).into()),
+            Error::Unsettled => End::Unsettled,
+            Error::ResultNotTransferable { path, reason } => End::NotTransferable { path, reason },
+            Error::Timeout { .. } | Error::CpuLimit { .. } | Error::Cancelled | Error::PoolClosed => End::Killed,
+            Error::MemoryLimit { used, .. } => End::MemoryLimit { used },
+            Error::ConsoleLimit { unit, .. } => End::ConsoleLimit { bytes: unit == LimitUnit::Bytes },
+            Error::ToolCallLimit { unit, .. } => End::ToolCallLimit { pending: unit == LimitUnit::PendingToolCalls },
+            Error::MessageFlood { .. } => End::MessageFlood,
+            Error::MessageTooLarge { what, .. } => {
+                match MESSAGES.iter().position(|known| *known == what) {
+                    Some(place) => End::MessageTooLarge(place as u8),
+                    None => End::Internal(format!("{what} is too large")),
+                }
+            }
+            Error::Internal { message } => End::Internal(message),
+            Error::WorkerCrashed { reason, signal } => End::Crashed { reason, signal },
+            other => End::Internal(other.to_string()),
+        }
+    }
+}
+
+impl End {
+    /// The end of this request, which was killed for `kill`, if it was.
+    pub(super) fn into_result(
+        self,
+        request: &Request,
+        memory_limit: u64,
+        kill: Option<KillReason>,
+    ) -> Result<Result<Value, Error>, Malformed> {
+        let limits = &*request.limits;
+        let error = match self {
+            End::Value(value) => return Ok(Ok(value)),
+            End::Syntax(error) => Error::Syntax(Box::new(error.into())),
+            End::Exception(error) => Error::Exception(Box::new(error.into())),
+            End::Unsettled => Error::Unsettled,
+            End::NotTransferable { path, reason } => Error::ResultNotTransferable { path, reason },
+            End::Killed => match kill {
+                Some(KillReason::Timeout) => Error::Timeout { limit: limits.timeout },
+                Some(KillReason::CpuLimit) => Error::CpuLimit { limit: limits.cpu_time_limit.unwrap_or_default() },
+                Some(KillReason::Cancelled) => Error::Cancelled,
+                Some(KillReason::Shutdown) => Error::PoolClosed,
+                None => return Err(Malformed("an execution was killed that nobody has asked to kill".into())),
+            },
+            End::MemoryLimit { used } => Error::MemoryLimit { used, limit: memory_limit },
+            End::ConsoleLimit { bytes: true } => {
+                Error::ConsoleLimit { limit: limits.max_console_output, unit: LimitUnit::Bytes }
+            }
+            End::ConsoleLimit { bytes: false } => {
+                Error::ConsoleLimit { limit: limits.max_console_calls.into(), unit: LimitUnit::Calls }
+            }
+            End::ToolCallLimit { pending: true } => Error::ToolCallLimit {
+                limit: request.max_pending_tool_calls.into(),
+                unit: LimitUnit::PendingToolCalls,
+            },
+            End::ToolCallLimit { pending: false } => {
+                Error::ToolCallLimit { limit: limits.max_tool_calls.into(), unit: LimitUnit::ToolCalls }
+            }
+            End::MessageFlood => Error::MessageFlood { limit: request.max_messages_per_second },
+            End::MessageTooLarge(what) => match MESSAGES.get(usize::from(what)) {
+                Some(what) => {
+                    Error::MessageTooLarge { what: (*what).to_owned(), limit: request.max_message_size }
+                }
+                None => return Err(Malformed(format!("there is no message {what}"))),
+            },
+            End::Internal(message) => Error::Internal { message },
+            End::Crashed { reason, signal } => Error::WorkerCrashed { reason, signal },
+        };
+        Ok(Err(error))
+    }
+}
+
+impl From<ScriptError> for Script {
+    fn from(error: ScriptError) -> Self {
+        let ScriptError { name, message, code, stack, filename, line, column, source_line } = error;
+        Script { name, message, code, stack, filename, line, column, source_line }
+    }
+}
+
+impl From<Script> for ScriptError {
+    fn from(error: Script) -> Self {
+        let Script { name, message, code, stack, filename, line, column, source_line } = error;
+        ScriptError { name, message, code, stack, filename, line, column, source_line }
+    }
+}
+
+/// A [`Value`] inside of a frame.
+mod value {
+    use super::*;
+
+    pub(super) fn encode<C, W: minicbor::encode::Write>(
+        value: &Value,
+        to: &mut Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        cbor::write(to, value)
+    }
+
+    pub(super) fn decode<C>(from: &mut Decoder<'_>, _: &mut C) -> Result<Value, minicbor::decode::Error> {
+        cbor::read(from).map_err(minicbor::decode::Error::message)
+    }
+}
+
+/// Named values inside of a frame, in their order.
+mod globals {
+    use super::*;
+
+    pub(super) fn encode<C, W: minicbor::encode::Write>(
+        globals: &[(String, Value)],
+        to: &mut Encoder<W>,
+        _: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        to.map(globals.len() as u64)?;
+        globals.iter().try_for_each(|(name, value)| cbor::write(to.str(name)?, value))
+    }
+
+    pub(super) fn decode<C>(
+        from: &mut Decoder<'_>,
+        _: &mut C,
+    ) -> Result<Cow<'static, [(String, Value)]>, minicbor::decode::Error> {
+        match cbor::read(from) {
+            Ok(Value::Object(globals)) => Ok(Cow::Owned(globals)),
+            Ok(_) => Err(minicbor::decode::Error::message("globals are no map")),
+            Err(problem) => Err(minicbor::decode::Error::message(problem)),
+        }
+    }
+}

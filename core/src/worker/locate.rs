@@ -1,0 +1,85 @@
+//! Where the executable of worker processes is.
+
+use std::ffi::{CStr, OsStr};
+use std::mem::MaybeUninit;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::error::Error;
+
+const NAME: &str = "enclave-worker";
+const VARIABLE: &str = "ENCLAVE_WORKER";
+
+/// The executable: the configured one, or the first that is found. The error says what was tried.
+pub(super) fn executable(configured: Option<&Path>) -> Result<PathBuf, Error> {
+    let named = configured.map(|path| ("worker_path", path.to_owned()));
+    let named = named.or_else(|| std::env::var_os(VARIABLE).map(|path| (VARIABLE, PathBuf::from(path))));
+    if let Some((source, path)) = named {
+        return match problem(&path) {
+            None => Ok(path),
+            Some(problem) => Err(unsupported(format!("{source} is {}, which {problem}", path.display()))),
+        };
+    }
+    let candidates = candidates();
+    if let Some(found) = candidates.iter().find(|path| problem(path).is_none()) {
+        return Ok(found.clone());
+    }
+    let tried: Vec<String> = candidates.iter().map(|path| path.display().to_string()).collect();
+    Err(unsupported(format!(
+        "the executable {NAME} was not found: neither worker_path nor the environment variable {VARIABLE} is set, and \
+         there is none at {}; install it, name it, or use thread isolation",
+        tried.join(", ")
+    )))
+}
+
+fn unsupported(reason: String) -> Error {
+    Error::Unsupported { feature: "process isolation".into(), reason }
+}
+
+/// Why this cannot be executed.
+fn problem(path: &Path) -> Option<&'static str> {
+    match path.metadata() {
+        Err(_) => Some("does not exist"),
+        Ok(metadata) if !metadata.is_file() => Some("is no file"),
+        Ok(metadata) if metadata.permissions().mode() & 0o111 == 0 => Some("is not executable"),
+        Ok(_) => None,
+    }
+}
+
+fn candidates() -> Vec<PathBuf> {
+    let mut places = Vec::new();
+    if let Some(directory) = our_directory() {
+        places.push(directory.join(NAME));
+        // Tests and examples of Cargo are one directory deeper than executables.
+        if let Some(parent) = directory.parent() {
+            if directory.ends_with("deps") || directory.ends_with("examples") {
+                places.push(parent.join(NAME));
+            }
+            places.push(parent.join("libexec").join("enclave").join(NAME));
+        }
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    places.extend(std::env::split_paths(&path).filter(|place| place.is_absolute()).map(|place| place.join(NAME)));
+    places
+}
+
+/// The directory of the shared library or program that this code is in.
+fn our_directory() -> Option<PathBuf> {
+    let mut info = MaybeUninit::<libc::Dl_info>::uninit();
+    // SAFETY: the address is one of our own code, `info` a valid place; on success it is written, and the name that it
+    // points to stays while our code does.
+    let name = unsafe {
+        if libc::dladdr(our_directory as *const libc::c_void, info.as_mut_ptr()) == 0 {
+            return None;
+        }
+        let name = info.assume_init().dli_fname;
+        if name.is_null() {
+            return None;
+        }
+        Path::new(OsStr::from_bytes(CStr::from_ptr(name).to_bytes())).to_owned()
+    };
+    // Of a program, only the name may be known by which it was called.
+    let file = name.canonicalize().or_else(|_| std::env::current_exe()).ok()?;
+    file.parent().map(Path::to_owned)
+}

@@ -1,0 +1,714 @@
+//! A worker in a process of its own: the pool's side of the socket.
+//!
+//! The driver's thread does all the talking: it sends frames and reads what comes back, so that it never waits for a
+//! worker that does not read. Others (who answer a tool call or kill) leave their frames in the [`Channel`]'s outbox and
+//! wake it.
+//!
+//! A worker process is taken for hostile. Every frame is bounded, decoded by [`frame`], and checked here against what
+//! the execution may do and where it is; whatever does not fit ends the worker with [`RecycleReason::Protocol`]. What a
+//! worker says of its own use of time is believed only as far as our clock allows.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use rustix::buffer::spare_capacity;
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use super::frame::{self, Answer, End, Execute, FromWorker, HEADER, Malformed, Ready, Start, ToWorker, Usage};
+use super::{Control, Host, KillReason, Launcher, RecycleReason, Report, Worker};
+use crate::config::PoolConfig;
+use crate::error::Error;
+use crate::execution::{ExecutionStats, Request, ToolCall, ToolReply, is_tool_name};
+use crate::sandbox::{Budget, Group, Parts};
+use crate::sync::lock;
+use crate::value::Value;
+
+/// Stack of the driver's thread: it runs the host's callbacks.
+pub(crate) const STACK_SIZE: usize = 2 * 1024 * 1024;
+
+/// How long a worker may take to start, on the busiest machine.
+const START_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Bytes read at once.
+const CHUNK: usize = 64 * 1024;
+/// What a buffer keeps of its size between executions.
+const KEPT_BUFFER: usize = 256 * 1024;
+
+/// Makes workers that are processes.
+pub(crate) struct ProcessLauncher {
+    executable: PathBuf,
+    config: PoolConfig,
+    pool: u64,
+}
+
+impl ProcessLauncher {
+    /// `pool` tells this pool from all others of this process.
+    pub(crate) fn new(config: &PoolConfig, pool: u64) -> Result<Self, Error> {
+        let executable = super::locate::executable(config.worker_path.as_deref())?;
+        Ok(ProcessLauncher { executable, config: config.clone(), pool })
+    }
+
+    fn startup(&self, what: impl std::fmt::Display) -> Error {
+        Error::WorkerStartup { cause: format!("{} {what}", self.executable.display()) }
+    }
+
+    fn budget(&self) -> Budget {
+        Budget {
+            memory_limit: self.config.memory_limit_per_worker,
+            max_message_size: self.config.max_message_size,
+            jit: self.config.jit,
+        }
+    }
+
+    /// Starts the process; nothing of it has been heard yet.
+    fn spawn(&self, worker_id: u64) -> Result<ProcessWorker, Error> {
+        let cannot = |error: io::Error| self.startup(format!("could not be started: {error}"));
+        let (socket, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+            .map_err(|error| cannot(error.into()))?;
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(|error| cannot(error.into()))?;
+        let mut process = Reaped(
+            Command::new(&self.executable)
+                .env_clear()
+                .stdin(Stdio::from(theirs))
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .process_group(0)
+                .spawn()
+                .map_err(cannot)?,
+        );
+        let id = process.0.id();
+        let handle = pid(id).ok_or(Errno::INVAL).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
+        let handle = handle.map_err(|error| {
+            process.kill();
+            cannot(error.into())
+        })?;
+        let group = self.config.cgroup.as_ref().map(|parent| {
+            let name = format!("enclave-{}-{}-{worker_id}", std::process::id(), self.pool);
+            Group::new(parent, &name, id, &self.budget())
+        });
+        Ok(ProcessWorker {
+            conversation: Conversation {
+                socket,
+                incoming: Incoming::new(frame::MAX_GREETING),
+                sending: Vec::new(),
+                sent: 0,
+            },
+            channel: Arc::new(Channel {
+                handle,
+                wake,
+                cpu_clock: process_cpu_clock(id),
+                max_message_size: self.config.max_message_size,
+                state: Mutex::default(),
+            }),
+            memory_limit: self.config.memory_limit_per_worker,
+            memory: 0,
+            sandbox_missing: Parts::default(),
+            process,
+            group,
+        })
+    }
+
+    /// Tells the worker what it is to be, and waits until it is.
+    fn greet(&self, worker: &mut ProcessWorker) -> Result<(), Error> {
+        let start = Start {
+            protocol: frame::PROTOCOL,
+            version: env!("CARGO_PKG_VERSION").into(),
+            memory_limit: self.config.memory_limit_per_worker,
+            max_message_size: self.config.max_message_size,
+            jit: self.config.jit,
+            parent: std::process::id(),
+            time_zone: std::env::var("TZ").ok(),
+        };
+        let until = Instant::now() + START_TIMEOUT;
+        worker.conversation.push(frame::encode(&start));
+        let ready: Ready = loop {
+            let conversation = &mut worker.conversation;
+            match conversation.transfer().and_then(|()| Ok(conversation.incoming.frame()?.map(frame::decode::<Ready>))) {
+                Ok(None) => {}
+                Ok(Some(Ok(ready))) => break ready,
+                Ok(Some(Err(malformed))) => return Err(self.startup(format!("is no worker of ours: {}", malformed.0))),
+                Err(Trouble::Protocol(what)) => return Err(self.startup(format!("is no worker of ours: {what}"))),
+                Err(Trouble::Gone) => {
+                    let end = worker.process.end();
+                    return Err(self.startup(format!("ended before it was ready: {}", describe(end))));
+                }
+            }
+            if Instant::now() >= until {
+                return Err(self.startup(format!("was not ready within {START_TIMEOUT:?}")));
+            }
+            worker.conversation.wait(&worker.channel.wake, Some(until));
+        };
+        if ready.protocol != frame::PROTOCOL || ready.version != start.version {
+            return Err(self.startup(format!(
+                "is of version {} (protocol {}), but this library of {} (protocol {})",
+                ready.version,
+                ready.protocol,
+                start.version,
+                frame::PROTOCOL
+            )));
+        }
+        if let Some(failure) = ready.failure {
+            return Err(Error::WorkerStartup { cause: failure });
+        }
+        let mut missing = Parts(ready.sandbox_missing);
+        if matches!(worker.group, Some(None)) {
+            missing.add(crate::sandbox::SandboxPart::Cgroup);
+        }
+        if self.config.require_sandbox && !missing.required().is_empty() {
+            let names: Vec<&str> = missing.required().to_vec().into_iter().map(|part| part.name()).collect();
+            return Err(Error::Unsupported {
+                feature: "require_sandbox".into(),
+                reason: format!("this system does not give a worker process {}", names.join(", ")),
+            });
+        }
+        worker.sandbox_missing = missing;
+        worker.memory = ready.memory;
+        worker.conversation.incoming.max = frame::max_frame(self.config.max_message_size);
+        Ok(())
+    }
+}
+
+impl Launcher for ProcessLauncher {
+    type Worker = ProcessWorker;
+
+    fn launch(&self, worker_id: u64) -> Result<ProcessWorker, Error> {
+        let mut worker = self.spawn(worker_id)?;
+        self.greet(&mut worker)?;
+        Ok(worker)
+    }
+}
+
+fn pid(id: u32) -> Option<Pid> {
+    Pid::from_raw(id.try_into().ok()?)
+}
+
+/// The clock of the CPU time of a process.
+fn process_cpu_clock(id: u32) -> Option<libc::clockid_t> {
+    let mut clock = 0;
+    // SAFETY: `clock` is a valid place.
+    let failed = unsafe { libc::clock_getcpuclockid(id.try_into().ok()?, &mut clock) } != 0;
+    (!failed).then_some(clock)
+}
+
+/// A child process that is killed and waited for when this is dropped.
+struct Reaped(Child);
+
+impl Reaped {
+    fn kill(&mut self) {
+        // It fails if the process has ended.
+        let _ = self.0.kill();
+    }
+
+    /// Makes sure that it ends, and gives its status; none if somebody else has waited for it.
+    fn end(&mut self) -> Option<ExitStatus> {
+        // What a dying process has as its status stays.
+        self.kill();
+        self.0.wait().ok()
+    }
+}
+
+impl Drop for Reaped {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// How a process ended, in words.
+fn describe(status: Option<ExitStatus>) -> String {
+    match status {
+        Some(status) => status.to_string(),
+        None => "its status is unknown, because something else in this process has waited for it".into(),
+    }
+}
+
+/// A worker process, in the hands of its driver.
+pub(crate) struct ProcessWorker {
+    // The process ends before its group is removed.
+    process: Reaped,
+    /// None: no group was asked for; then, none could be had.
+    group: Option<Option<Group>>,
+    conversation: Conversation,
+    channel: Arc<Channel>,
+    memory_limit: u64,
+    memory: u64,
+    sandbox_missing: Parts,
+}
+
+impl Worker for ProcessWorker {
+    fn control(&self) -> Arc<dyn Control> {
+        self.channel.clone()
+    }
+
+    fn execute(&mut self, request: &Request, host: &dyn Host) -> Result<Report, RecycleReason> {
+        match self.conversation.is_quiet() {
+            Ok(()) => {}
+            Err(Trouble::Gone) => return Err(RecycleReason::Crash),
+            Err(Trouble::Protocol(_)) => return Err(RecycleReason::Protocol),
+        }
+        self.channel.begin(request.id);
+        self.conversation.push(frame::encode(&ToWorker::Execute(Execute::new(request))));
+        let mut execution = Running {
+            request,
+            host,
+            memory_limit: self.memory_limit,
+            started: Instant::now(),
+            tool_calls: 0,
+            console_calls: 0,
+            console_output: 0,
+        };
+        let end = self.converse(&mut execution);
+        self.channel.end();
+        Ok(end.unwrap_or_else(|trouble| self.failed(trouble, &execution)))
+    }
+
+    fn rest(&mut self, idle: bool) {
+        self.conversation.push(frame::encode(&ToWorker::Rest { idle }));
+        // Trouble shows again when the next execution comes.
+        let _ = self.conversation.flush();
+        self.conversation.shrink();
+    }
+
+    fn memory(&self) -> u64 {
+        self.memory
+    }
+
+    fn sandbox_missing(&self) -> Parts {
+        self.sandbox_missing
+    }
+}
+
+impl ProcessWorker {
+    /// Sends and receives until the execution has ended.
+    fn converse(&mut self, execution: &mut Running) -> Result<Report, Trouble> {
+        loop {
+            let more = self.channel.take_outbox(&mut self.conversation);
+            self.conversation.transfer()?;
+            while let Some(bytes) = self.conversation.incoming.frame()? {
+                match execution.handle(frame::decode(bytes)?, &self.channel)? {
+                    None => {}
+                    Some((report, memory)) => {
+                        self.memory = memory;
+                        return Ok(report);
+                    }
+                }
+            }
+            // Nothing is waited for while there may be something to do.
+            if !more && self.channel.may_sleep() {
+                self.conversation.wait(&self.channel.wake, None);
+                self.channel.awake();
+            }
+        }
+    }
+
+    /// The report of an execution whose worker is of no use any more.
+    fn failed(&mut self, trouble: Trouble, execution: &Running) -> Report {
+        let status = self.process.end();
+        let signal = status.and_then(|status| status.signal());
+        let out_of_memory = self.group.iter().flatten().any(Group::ran_out_of_memory);
+        let (error, reason) = match trouble {
+            Trouble::Protocol(what) => {
+                let reason = format!("it broke the protocol: {what}");
+                (Error::WorkerCrashed { reason, signal: None }, RecycleReason::Protocol)
+            }
+            Trouble::Gone if out_of_memory => {
+                let limit = self.memory_limit;
+                (Error::MemoryLimit { used: limit, limit }, RecycleReason::MemoryLimit)
+            }
+            Trouble::Gone => {
+                let what = match signal {
+                    Some(libc::SIGSYS) => " (a system call that the sandbox forbids)",
+                    Some(libc::SIGKILL) => " (not by us: it may be that the system ran out of memory)",
+                    _ => "",
+                };
+                let reason = format!("its process ended: {}{what}", describe(status));
+                (Error::WorkerCrashed { reason, signal }, RecycleReason::Crash)
+            }
+        };
+        let used = self.channel.cpu_time().unwrap_or_default();
+        Report { result: Err(error), stats: execution.stats(Usage::default(), used), condemned: Some(reason) }
+    }
+}
+
+/// Why a worker is of no use any more.
+enum Trouble {
+    /// Its end of the socket is closed.
+    Gone,
+    /// It has said what it may not say.
+    Protocol(String),
+}
+
+impl From<Malformed> for Trouble {
+    fn from(Malformed(what): Malformed) -> Self {
+        Trouble::Protocol(what)
+    }
+}
+
+/// The execution that runs, and what it has done so far.
+struct Running<'a> {
+    request: &'a Request,
+    host: &'a dyn Host,
+    memory_limit: u64,
+    started: Instant,
+    tool_calls: u32,
+    console_calls: u32,
+    console_output: u64,
+}
+
+impl Running<'_> {
+    /// Checks a frame and does what it asks for; the last one gives the report, and the memory held after it.
+    fn handle(&mut self, frame: FromWorker, channel: &Arc<Channel>) -> Result<Option<(Report, u64)>, Trouble> {
+        let limits = &*self.request.limits;
+        match frame {
+            FromWorker::ToolCall { execution, call, name, args } => {
+                self.check_execution(execution)?;
+                check(self.tool_calls < limits.max_tool_calls, "there are more tool calls than max_tool_calls")?;
+                check(call == u64::from(self.tool_calls) + 1, "a tool call has not the number that is next")?;
+                check(is_tool_name(&name), "a tool call has no proper name")?;
+                self.check_value(&args, "a tool argument")?;
+                let most = self.request.max_pending_tool_calls;
+                check(channel.call(most), "there are more tool calls pending than max_pending_tool_calls")?;
+                self.tool_calls += 1;
+                let reply = channel.reply(execution, call, limits.max_value_depth);
+                self.host.tool_call(ToolCall { execution_id: execution, name, args, reply });
+            }
+            FromWorker::Console { execution, level, text } => {
+                self.check_execution(execution)?;
+                check(self.console_calls < limits.max_console_calls, "there are more lines than max_console_calls")?;
+                self.console_calls += 1;
+                self.console_output = self.console_output.saturating_add(text.len() as u64);
+                check(self.console_output <= limits.max_console_output, "the lines are longer than max_console_output")?;
+                check(text.len() as u64 <= self.request.max_message_size, "a console line is too large")?;
+                self.host.console(frame::console_line(execution, level, text)?);
+            }
+            FromWorker::Done { execution, end, condemned, usage } => {
+                self.check_execution(execution)?;
+                if let End::Value(value) = &end {
+                    self.check_value(value, "the result")?;
+                }
+                let kill = channel.kill_reason();
+                let condemned = condemned.map(frame::recycle_reason).transpose()?;
+                let killed = matches!(end, End::Killed);
+                let result = end.into_result(self.request, self.memory_limit, kill)?;
+                let condemned = if killed { kill.map(recycle_reason) } else { condemned };
+                let cpu_time = Duration::from_nanos(usage.cpu_time_ns);
+                return Ok(Some((Report { result, stats: self.stats(usage, cpu_time), condemned }, usage.memory)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn check_execution(&self, id: u64) -> Result<(), Trouble> {
+        check(id == self.request.id, "a frame belongs to another execution")
+    }
+
+    fn check_value(&self, value: &Value, what: &str) -> Result<(), Trouble> {
+        if value.approximate_size() > self.request.max_message_size {
+            return Err(Trouble::Protocol(format!("{what} is larger than max_message_size")));
+        }
+        if value.depth() > self.request.limits.max_value_depth {
+            return Err(Trouble::Protocol(format!("{what} is deeper than max_value_depth")));
+        }
+        Ok(())
+    }
+
+    /// What the execution took, by what the worker says and by our own clock.
+    fn stats(&self, usage: Usage, cpu_time: Duration) -> ExecutionStats {
+        let limits = &*self.request.limits;
+        let elapsed = self.started.elapsed();
+        let run_time = match usage.run_time_ns {
+            0 => elapsed,
+            told => Duration::from_nanos(told).min(elapsed),
+        };
+        ExecutionStats {
+            execution_id: self.request.id,
+            worker_id: None,
+            queue_wait: Duration::ZERO,
+            run_time,
+            cpu_time: cpu_time.min(elapsed),
+            peak_memory: usage.peak_memory.min(self.memory_limit.saturating_mul(2)),
+            tool_calls: usage.tool_calls.clamp(self.tool_calls, limits.max_tool_calls),
+            console_calls: usage.console_calls.clamp(self.console_calls, limits.max_console_calls),
+        }
+    }
+}
+
+fn check(fits: bool, problem: &str) -> Result<(), Trouble> {
+    if fits { Ok(()) } else { Err(Trouble::Protocol(problem.to_owned())) }
+}
+
+fn recycle_reason(kill: KillReason) -> RecycleReason {
+    match kill {
+        KillReason::Timeout => RecycleReason::Timeout,
+        KillReason::CpuLimit => RecycleReason::CpuLimit,
+        KillReason::Cancelled => RecycleReason::Cancelled,
+        KillReason::Shutdown => RecycleReason::Shutdown,
+    }
+}
+
+/// Bytes on their way to the worker and from it.
+struct Conversation {
+    socket: OwnedFd,
+    incoming: Incoming,
+    sending: Vec<u8>,
+    sent: usize,
+}
+
+impl Conversation {
+    fn push(&mut self, frames: Vec<u8>) {
+        if self.sending.is_empty() {
+            self.sending = frames;
+        } else {
+            self.sending.extend_from_slice(&frames);
+        }
+    }
+
+    /// Nothing has come that nobody waits for, and the worker is there.
+    fn is_quiet(&mut self) -> Result<(), Trouble> {
+        self.incoming.receive(&self.socket)?;
+        check(self.incoming.is_empty(), "a frame came while nothing was executed")
+    }
+
+    /// Sends and receives what can be without waiting.
+    fn transfer(&mut self) -> Result<(), Trouble> {
+        self.flush()?;
+        self.incoming.receive(&self.socket)
+    }
+
+    fn flush(&mut self) -> Result<(), Trouble> {
+        while self.sent < self.sending.len() {
+            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+            match send(&self.socket, &self.sending[self.sent..], flags) {
+                Ok(sent) => self.sent += sent,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Ok(()),
+                // What it has said before may still be read.
+                Err(_) => break,
+            }
+        }
+        self.sending.clear();
+        self.sent = 0;
+        Ok(())
+    }
+
+    /// Waits until the socket has something, or takes something, or `wake` is signalled, or `until` has come.
+    fn wait(&self, wake: &OwnedFd, until: Option<Instant>) {
+        let mut interest = PollFlags::IN;
+        if !self.sending.is_empty() {
+            interest |= PollFlags::OUT;
+        }
+        let mut fds = [PollFd::new(&self.socket, interest), PollFd::new(wake, PollFlags::IN)];
+        let timeout = until.and_then(|until| {
+            Timespec::try_from(until.saturating_duration_since(Instant::now())).ok()
+        });
+        // If it is interrupted or fails, the caller looks again.
+        let _ = poll(&mut fds, timeout.as_ref());
+    }
+
+    fn shrink(&mut self) {
+        if self.sending.is_empty() && self.sending.capacity() > KEPT_BUFFER {
+            self.sending = Vec::new();
+        }
+        self.incoming.shrink();
+    }
+}
+
+/// Bytes that have come, and the frames in them.
+struct Incoming {
+    bytes: Vec<u8>,
+    /// Before this, all has been given out.
+    start: usize,
+    /// The longest frame that is accepted.
+    max: usize,
+}
+
+impl Incoming {
+    fn new(max: usize) -> Self {
+        Incoming { bytes: Vec::new(), start: 0, max }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.start == self.bytes.len()
+    }
+
+    /// Reads what is there, but no more than a frame and a chunk ahead.
+    fn receive(&mut self, socket: &OwnedFd) -> Result<(), Trouble> {
+        if self.is_empty() {
+            self.bytes.clear();
+            self.start = 0;
+        } else if self.start > CHUNK {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
+        while self.bytes.len() - self.start < self.max + HEADER {
+            self.bytes.reserve(CHUNK);
+            match recv(socket, spare_capacity(&mut self.bytes), RecvFlags::DONTWAIT) {
+                Ok((_, 0)) if self.is_empty() => return Err(Trouble::Gone),
+                Ok((_, 0)) => return self.require_whole_frame(),
+                Ok((_, received)) if received < CHUNK => return Ok(()),
+                Ok(_) => {}
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Ok(()),
+                Err(_) if self.is_empty() => return Err(Trouble::Gone),
+                Err(_) => return self.require_whole_frame(),
+            }
+        }
+        Ok(())
+    }
+
+    /// At the end of all that comes, there must be a frame to give out, or there will never be one.
+    fn require_whole_frame(&self) -> Result<(), Trouble> {
+        let rest = &self.bytes[self.start..];
+        let whole = rest.first_chunk().is_some_and(|header: &[u8; HEADER]| {
+            frame::length(*header, self.max).is_ok_and(|length| rest.len() >= HEADER + length)
+        });
+        if whole { Ok(()) } else { Err(Trouble::Gone) }
+    }
+
+    /// The next frame, if it is whole.
+    fn frame(&mut self) -> Result<Option<&[u8]>, Trouble> {
+        let rest = &self.bytes[self.start..];
+        let Some(header) = rest.first_chunk() else { return Ok(None) };
+        let length = frame::length(*header, self.max)?;
+        if rest.len() < HEADER + length {
+            return Ok(None);
+        }
+        let from = self.start + HEADER;
+        self.start = from + length;
+        Ok(Some(&self.bytes[from..from + length]))
+    }
+
+    fn shrink(&mut self) {
+        if self.is_empty() && self.bytes.capacity() > KEPT_BUFFER {
+            self.bytes = Vec::new();
+            self.start = 0;
+        }
+    }
+}
+
+/// What threads other than the driver's may touch of a worker process.
+struct Channel {
+    /// A handle of the process that never means another one.
+    handle: OwnedFd,
+    wake: OwnedFd,
+    cpu_clock: Option<libc::clockid_t>,
+    max_message_size: u64,
+    state: Mutex<ChannelState>,
+}
+
+#[derive(Default)]
+struct ChannelState {
+    /// The one that runs; 0 when none does.
+    execution: u64,
+    kill: Option<KillReason>,
+    /// Tool calls without an answer.
+    pending: u32,
+    /// Frames to be sent.
+    outbox: Vec<u8>,
+    /// The driver sleeps, or is about to.
+    asleep: bool,
+}
+
+impl Channel {
+    fn begin(&self, execution: u64) {
+        *lock(&self.state) = ChannelState { execution, ..ChannelState::default() };
+    }
+
+    fn end(&self) {
+        *lock(&self.state) = ChannelState::default();
+    }
+
+    /// Moves the outbox to the driver; true if there was something in it.
+    fn take_outbox(&self, conversation: &mut Conversation) -> bool {
+        let frames = std::mem::take(&mut lock(&self.state).outbox);
+        let more = !frames.is_empty();
+        if more {
+            conversation.push(frames);
+        }
+        more
+    }
+
+    /// Whether the driver may sleep; from now on it is woken.
+    fn may_sleep(&self) -> bool {
+        let mut state = lock(&self.state);
+        state.asleep = state.outbox.is_empty();
+        state.asleep
+    }
+
+    fn awake(&self) {
+        let mut state = lock(&self.state);
+        state.asleep = false;
+        let mut count = [0; 8];
+        // It is not signalled if the socket was.
+        let _ = rustix::io::read(&self.wake, &mut count);
+    }
+
+    fn wake(&self, state: &mut ChannelState) {
+        if std::mem::take(&mut state.asleep) {
+            // It fails only if it is signalled already.
+            let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
+        }
+    }
+
+    /// Counts a tool call, unless there are as many as may be.
+    fn call(&self, most: u32) -> bool {
+        let mut state = lock(&self.state);
+        let fits = state.pending < most;
+        state.pending += u32::from(fits);
+        fits
+    }
+
+    /// The place for the answer to a tool call.
+    fn reply(self: &Arc<Self>, execution: u64, call: u64, max_depth: u32) -> ToolReply {
+        let channel = self.clone();
+        ToolReply::new(move |answer| {
+            if lock(&channel.state).execution != execution {
+                return;
+            }
+            let answer = Answer::new(answer, channel.max_message_size, max_depth);
+            let frame = frame::encode(&ToWorker::Answer { execution, call, answer });
+            let mut state = lock(&channel.state);
+            if state.execution == execution {
+                state.pending -= 1;
+                state.outbox.extend_from_slice(&frame);
+                channel.wake(&mut state);
+            }
+        })
+    }
+
+    fn kill_reason(&self) -> Option<KillReason> {
+        lock(&self.state).kill
+    }
+}
+
+impl Control for Channel {
+    fn kill(&self, execution: u64, reason: KillReason) {
+        let mut state = lock(&self.state);
+        if state.execution == execution {
+            state.kill.get_or_insert(reason);
+            state.outbox.extend_from_slice(&frame::encode(&ToWorker::Kill { execution }));
+            self.wake(&mut state);
+        }
+    }
+
+    fn cpu_time(&self) -> Option<Duration> {
+        crate::engine::read_clock(self.cpu_clock?)
+    }
+
+    fn abandon(&self) {
+        // It fails if the process has ended.
+        let _ = pidfd_send_signal(&self.handle, Signal::KILL);
+    }
+
+    fn has_died(&self) -> bool {
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut [PollFd::new(&self.handle, PollFlags::IN)], Some(&now)).is_ok_and(|ready| ready > 0)
+    }
+}
