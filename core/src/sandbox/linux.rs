@@ -44,6 +44,9 @@ pub(crate) unsafe fn detach() -> io::Result<()> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     // SAFETY: by the contract of this function.
     unsafe {
+        // One heap for all threads: the C library's other heaps look at a file in /proc before they shrink.
+        #[cfg(target_env = "gnu")]
+        libc::mallopt(libc::M_ARENA_MAX, 1);
         libc::close_range(3, libc::c_uint::MAX, 0);
         // What the host ignores is inherited; Rust's own handlers would only delay a crash.
         for signal in 1..=libc::SIGSYS {
