@@ -118,6 +118,10 @@ run: examples ## Build, install into target/stage, and run the scripts of exampl
 bench: setup ## Measure executions per second and latencies
 	$(CARGO) bench --locked -p enclave-core --bench pool -- $(ARGS)
 
+.PHONY: bench-isolation
+bench-isolation: setup ## Compare worker processes with worker threads
+	$(CARGO) bench --locked -p enclave-core --bench isolation
+
 # --- Test
 
 .PHONY: test

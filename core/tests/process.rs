@@ -38,3 +38,19 @@ fn an_endless_loop_ends_on_time_and_the_next_execution_works() {
     assert_eq!(run(&pool, "for (;;);").unwrap_err().status(), Status::Timeout);
     assert_eq!(run(&pool, "2 + 2").unwrap(), Value::Number(4.0));
 }
+
+#[test]
+fn a_native_that_never_polls_is_ended_by_force() {
+    let mut config = config(1);
+    config.memory_limit_per_worker = 512 << 20;
+    config.limits.timeout = Duration::from_millis(200);
+    let pool = Pool::new(config).unwrap();
+    let source = "const a = 'a'.repeat(2 ** 24); a.indexOf('a'.repeat(2 ** 23) + 'b')";
+    for _ in 0..3 {
+        let begun = std::time::Instant::now();
+        let outcome = pool.run_detailed(source, ExecutionOptions::default()).unwrap();
+        println!("{:?} {:?} {:?}", begun.elapsed(), outcome.result, outcome.stats);
+        assert_eq!(run(&pool, "2 + 2").unwrap(), Value::Number(4.0));
+    }
+    println!("{:?}", pool.stats());
+}

@@ -123,6 +123,12 @@ pub(super) fn settle(cx: &mut JSContext, state: &State, mut result: MutableHandl
 
 /// One turn: answers that have come, else a timer that is due, else sleep until there is one of them.
 fn turn(cx: &mut JSContext, state: &State) -> Result<(), Stop> {
+    let current = state.current.borrow();
+    if !current.pending_tool_calls.borrow().is_empty()
+        && let Some(host) = current.host()
+    {
+        host.receive(Some(Instant::now()));
+    }
     let answers = state.link.take_answers();
     if !answers.is_empty() {
         for answer in answers {
@@ -131,7 +137,6 @@ fn turn(cx: &mut JSContext, state: &State) -> Result<(), Stop> {
         }
         return Ok(());
     }
-    let current = state.current.borrow();
     let timer = current.timers.borrow_mut().take_due(Instant::now());
     if let Some(timer) = timer {
         run_timer(cx, timer)?;
@@ -142,7 +147,9 @@ fn turn(cx: &mut JSContext, state: &State) -> Result<(), Stop> {
     if next_timer.is_none() && current.pending_tool_calls.borrow().is_empty() {
         return Err(Error::Unsettled.into());
     }
-    state.link.wait(next_timer);
+    if !current.host().is_some_and(|host| host.receive(next_timer)) {
+        state.link.wait(next_timer);
+    }
     Ok(())
 }
 

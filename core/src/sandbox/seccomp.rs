@@ -24,6 +24,7 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_clock_nanosleep,
     libc::SYS_gettimeofday,
     libc::SYS_nanosleep,
+    libc::SYS_ppoll,
     // CPU time and memory that the engine and we ask for.
     libc::SYS_getrusage,
     // Seeds of hashes and of Math.random.
@@ -63,10 +64,11 @@ fn filter(jit: bool) -> Option<SeccompFilter> {
     let mut rules: BTreeMap<c_long, Vec<SeccompRule>> = ALLOWED.iter().map(|call| (*call, Vec::new())).collect();
     let mut allow = |call: c_long, rule: SeccompRule| rules.entry(call).or_default().push(rule);
 
-    // The socket to the pool is file descriptor 0; 1 and 2 are /dev/null, where the C library's last words go.
-    let socket = || when(0, SeccompCmpOp::Eq, 0);
-    allow(libc::SYS_recvfrom, socket()?);
-    allow(libc::SYS_sendto, socket()?);
+    // The sockets to the pool are file descriptors 0 and 1; 2 is /dev/null, where the C library's last words go.
+    for socket in [0, 1] {
+        allow(libc::SYS_recvfrom, when(0, SeccompCmpOp::Eq, socket)?);
+    }
+    allow(libc::SYS_sendto, when(0, SeccompCmpOp::Eq, 0)?);
     for call in [libc::SYS_write, libc::SYS_writev] {
         allow(call, when(0, SeccompCmpOp::Eq, 2)?);
     }

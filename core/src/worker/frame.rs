@@ -25,6 +25,9 @@ pub(super) const HEADER: usize = 4;
 /// The longest first frame of either side.
 pub(super) const MAX_GREETING: usize = 64 * 1024;
 
+/// Bytes of a message that asks to kill, on the socket that has only such: the execution's id, little-endian.
+pub(super) const KILL: usize = 8;
+
 /// Bytes that a frame may have beyond its message: the texts of an exception, names, numbers.
 const ENVELOPE: u64 = 1024 * 1024;
 
@@ -88,6 +91,7 @@ pub(super) enum ToWorker<'a> {
         #[n(2)]
         answer: Answer,
     },
+    /// For a worker that waits; one that runs script hears of it from the other socket.
     #[n(2)]
     Kill {
         #[n(0)]

@@ -8,7 +8,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::execution::{ConsoleLine, ExecutionStats, Request, ToolCall};
@@ -170,6 +170,11 @@ pub(crate) enum KillReason {
 pub(crate) trait Host {
     fn tool_call(&self, call: ToolCall);
     fn console(&self, line: ConsoleLine);
+    /// Takes in what has come for the execution (answers to tool calls, a kill), after waiting for it at most until then.
+    /// False if it comes by itself.
+    fn receive(&self, _until: Option<Instant>) -> bool {
+        false
+    }
     /// The worker ends the execution with this report, but its thread cannot go on: it will sleep for ever.
     fn lost(&self, report: Report);
 }

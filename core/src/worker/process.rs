@@ -73,12 +73,14 @@ impl ProcessLauncher {
         let cannot = |error: io::Error| self.startup(format!("could not be started: {error}"));
         let (socket, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
             .map_err(|error| cannot(error.into()))?;
+        let (kills, their_kills) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+            .map_err(|error| cannot(error.into()))?;
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(|error| cannot(error.into()))?;
         let mut process = Reaped(
             Command::new(&self.executable)
                 .env_clear()
                 .stdin(Stdio::from(theirs))
-                .stdout(Stdio::null())
+                .stdout(Stdio::from(their_kills))
                 .stderr(Stdio::null())
                 .process_group(0)
                 .spawn()
@@ -103,6 +105,7 @@ impl ProcessLauncher {
             },
             channel: Arc::new(Channel {
                 handle,
+                kills,
                 wake,
                 cpu_clock: process_cpu_clock(id),
                 max_message_size: self.config.max_message_size,
@@ -597,6 +600,8 @@ impl Incoming {
 struct Channel {
     /// A handle of the process that never means another one.
     handle: OwnedFd,
+    /// Where the worker hears of kills while it runs script.
+    kills: OwnedFd,
     wake: OwnedFd,
     cpu_clock: Option<libc::clockid_t>,
     max_message_size: u64,
@@ -693,6 +698,8 @@ impl Control for Channel {
         let mut state = lock(&self.state);
         if state.execution == execution {
             state.kill.get_or_insert(reason);
+            // If it takes no more, it has been told often enough.
+            let _ = send(&self.kills, &execution.to_le_bytes(), SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
             state.outbox.extend_from_slice(&frame::encode(&ToWorker::Kill { execution }));
             self.wake(&mut state);
         }

@@ -1,14 +1,17 @@
 //! A worker in a process of its own: the worker's side of the socket, and the body of the executable `enclave-worker`.
 //!
-//! Three threads: this one reads frames, one runs the isolate and writes frames, and the engine's keeper. They all exist
-//! before the sandbox closes; no more can be made then.
+//! Three threads: one runs the isolate, reads frames and writes them; the first one hears of kills, through a socket of
+//! their own; and there is the engine's keeper. They all exist before the sandbox closes; no more can be made then.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, mpsc};
+use std::time::Instant;
 
 use rustix::buffer::spare_capacity;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
@@ -17,9 +20,8 @@ use super::thread::STACK_SIZE;
 use super::{Control, Host, KillReason, Report};
 use crate::engine::{self, Isolate, IsolateConfig};
 use crate::error::Error;
-use crate::execution::{ConsoleLine, Request, ToolCall, ToolReply};
+use crate::execution::{ConsoleLine, ToolCall, ToolReply};
 use crate::sandbox::{self, Budget};
-use crate::sync::lock;
 
 /// Exit codes, for whoever looks at a worker that did not start.
 const BAD_CALL: i32 = 2;
@@ -50,7 +52,7 @@ fn exit(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// From the first frame to the end of the socket. None if what comes makes no sense, which the pool never sends.
+/// From the first frame to the end of the sockets. None if what comes makes no sense, which the pool never sends.
 fn serve() -> Option<()> {
     let mut frames = Frames::default();
     let start: Start = frame::decode(frames.next(frame::MAX_GREETING)?).ok()?;
@@ -59,8 +61,7 @@ fn serve() -> Option<()> {
     }
     set_time_zone(start.time_zone.as_deref());
     let mut missing = sandbox::close_files();
-    let calls = Arc::new(Calls::default());
-    let engine = (start.protocol == frame::PROTOCOL).then(|| start_engine(&start, &calls));
+    let engine = (start.protocol == frame::PROTOCOL).then(|| start_engine(&start));
     let (failure, engine) = match engine {
         // The pool says what is wrong with versions that differ.
         None => (None, None),
@@ -79,20 +80,20 @@ fn serve() -> Option<()> {
     };
     write(&frame::encode(&ready));
     let engine = engine?;
+    engine.begin.send(frames).ok()?;
+    watch(&*engine.control);
+    Some(())
+}
+
+/// Hears of kills, while the isolate's thread runs script. Returns when the pool has closed the socket.
+fn watch(control: &dyn Control) {
     loop {
-        match frame::decode(frames.next(usize::MAX)?).ok()? {
-            ToWorker::Execute(execute) => {
-                let request = execute.into_request(start.max_message_size).ok()?;
-                engine.work.send(Work::Execute(Box::new(request))).ok()?;
-            }
-            ToWorker::Answer { execution, call, answer } => {
-                if let Some(reply) = calls.take(execution, call) {
-                    reply.send(answer.into_result(start.max_message_size));
-                }
-            }
+        let mut message = [0; frame::KILL];
+        match recv(kills(), &mut message, RecvFlags::empty()) {
             // Whatever the reason: the pool knows it. A kill that comes too early is asked for again.
-            ToWorker::Kill { execution } => engine.control.kill(execution, KillReason::Cancelled),
-            ToWorker::Rest { idle } => engine.work.send(Work::Rest { idle }).ok()?,
+            Ok((_, frame::KILL)) => control.kill(u64::from_le_bytes(message), KillReason::Cancelled),
+            Err(Errno::INTR) => {}
+            _ => return,
         }
     }
 }
@@ -122,28 +123,22 @@ fn set_time_zone(of_host: Option<&str>) {
 
 /// The thread that runs the isolate.
 struct Engine {
-    work: mpsc::Sender<Work>,
+    /// Lets it read what comes after the first frame.
+    begin: mpsc::Sender<Frames>,
     control: Arc<dyn Control>,
     memory: u64,
 }
 
-enum Work {
-    Execute(Box<Request>),
-    Rest { idle: bool },
-}
-
-fn start_engine(start: &Start, calls: &Arc<Calls>) -> Result<Engine, Error> {
+fn start_engine(start: &Start) -> Result<Engine, Error> {
     let startup = |cause: String| Error::WorkerStartup { cause };
     if !start.jit {
         engine::disable_jit();
     }
-    let (work, inbox) = mpsc::channel();
+    let (begin, may_begin) = mpsc::channel();
     let (started, is_started) = mpsc::channel();
-    let memory_limit = start.memory_limit;
-    let max_frame = frame::max_frame(start.max_message_size);
-    let calls = calls.clone();
+    let (memory_limit, max_message_size) = (start.memory_limit, start.max_message_size);
     crate::sync::spawn("enclave-isolate".into(), STACK_SIZE, move || {
-        let mut isolate = match Isolate::new(IsolateConfig { memory_limit, stack_size: STACK_SIZE }) {
+        let isolate = match Isolate::new(IsolateConfig { memory_limit, stack_size: STACK_SIZE }) {
             Ok(isolate) => isolate,
             Err(error) => {
                 let _ = started.send(Err(error));
@@ -151,42 +146,103 @@ fn start_engine(start: &Start, calls: &Arc<Calls>) -> Result<Engine, Error> {
             }
         };
         let control: Arc<dyn Control> = isolate.link();
-        let _ = started.send(Ok((control, isolate.memory())));
-        while let Ok(work) = inbox.recv() {
-            match work {
-                Work::Execute(request) => {
-                    calls.begin(request.id);
-                    let report = isolate.execute(&request, &Pool { calls: &calls, max_frame });
-                    calls.end();
-                    write_report(report, isolate.memory(), max_frame);
-                }
-                Work::Rest { idle } => isolate.rest(idle),
-            }
-        }
+        let _ = started.send(Ok((control.clone(), isolate.memory())));
+        let Ok(frames) = may_begin.recv() else { return };
+        let pool = Pool { frames: RefCell::new(frames), calls: RefCell::default(), control, max_message_size };
+        exit(if pool.serve(isolate).is_some() { 0 } else { CUT_OFF })
     })
     .map_err(|error| startup(format!("the isolate's thread could not be made: {error}")))?;
     let (control, memory) =
         is_started.recv().map_err(|_| startup("the isolate's thread has ended".to_owned()))??;
-    Ok(Engine { work, control, memory })
+    Ok(Engine { begin, control, memory })
 }
 
-/// The pool, as the running execution reaches it.
-struct Pool<'a> {
-    calls: &'a Calls,
-    max_frame: usize,
+/// The pool, as the isolate reaches it.
+struct Pool {
+    frames: RefCell<Frames>,
+    calls: RefCell<Calls>,
+    control: Arc<dyn Control>,
+    max_message_size: u64,
 }
 
-impl Host for Pool<'_> {
+/// Tool calls of the running execution that wait for their answers.
+#[derive(Default)]
+struct Calls {
+    execution: u64,
+    last: u64,
+    replies: HashMap<u64, ToolReply>,
+}
+
+impl Pool {
+    /// Executes what comes, until the socket is closed. None if what comes makes no sense.
+    fn serve(&self, mut isolate: Isolate) -> Option<()> {
+        loop {
+            let request = match frame::decode(self.frames.borrow_mut().next(usize::MAX)?).ok()? {
+                ToWorker::Execute(execute) => execute.into_request(self.max_message_size).ok()?,
+                ToWorker::Rest { idle } => {
+                    isolate.rest(idle);
+                    continue;
+                }
+                // They came too late.
+                ToWorker::Answer { .. } | ToWorker::Kill { .. } => continue,
+            };
+            *self.calls.borrow_mut() = Calls { execution: request.id, ..Calls::default() };
+            let report = isolate.execute(&request, self);
+            // Dropping a reply answers it, to an execution that is over.
+            drop(self.calls.take());
+            self.report(report, isolate.memory());
+        }
+    }
+
+    /// The longest frame that the pool accepts.
+    fn max_frame(&self) -> usize {
+        frame::max_frame(self.max_message_size)
+    }
+
+    fn report(&self, report: Report, memory: u64) {
+        let (stats, condemned) = (report.stats.clone(), report.condemned);
+        let mut bytes = frame::encode(&FromWorker::done(report, memory));
+        if bytes.len() - HEADER > self.max_frame() {
+            // The pool knows the limit.
+            let result = Err(Error::MessageTooLarge { what: "the result".into(), limit: 0 });
+            bytes = frame::encode(&FromWorker::done(Report { result, stats, condemned }, memory));
+        }
+        write(&bytes);
+    }
+
+    /// Does what a frame says that came while an execution runs.
+    fn handle(&self, frame: ToWorker<'_>) -> Option<()> {
+        match frame {
+            ToWorker::Answer { execution, call, answer } => {
+                let mut calls = self.calls.borrow_mut();
+                if calls.execution == execution
+                    && let Some(reply) = calls.replies.remove(&call)
+                {
+                    drop(calls);
+                    reply.send(answer.into_result(self.max_message_size));
+                }
+            }
+            ToWorker::Kill { execution } => self.control.kill(execution, KillReason::Cancelled),
+            // The pool waits for the end of one before it sends the next.
+            ToWorker::Execute(_) | ToWorker::Rest { .. } => return None,
+        }
+        Some(())
+    }
+}
+
+impl Host for Pool {
     fn tool_call(&self, call: ToolCall) {
         let ToolCall { execution_id, name, args, reply } = call;
-        self.calls.make(reply, |number| {
-            let frame = frame::encode(&FromWorker::ToolCall { execution: execution_id, call: number, name, args });
-            let fits = frame.len() - HEADER <= self.max_frame;
-            if fits {
-                write(&frame);
-            }
-            fits
-        });
+        let number = self.calls.borrow().last + 1;
+        let bytes = frame::encode(&FromWorker::ToolCall { execution: execution_id, call: number, name, args });
+        // One that cannot be sent is rejected by being dropped.
+        if bytes.len() - HEADER <= self.max_frame() {
+            let mut calls = self.calls.borrow_mut();
+            calls.last = number;
+            calls.replies.insert(number, reply);
+            drop(calls);
+            write(&bytes);
+        }
     }
 
     fn console(&self, line: ConsoleLine) {
@@ -195,75 +251,30 @@ impl Host for Pool<'_> {
     }
 
     fn lost(&self, report: Report) {
-        write_report(report, 0, self.max_frame);
+        self.report(report, 0);
         exit(0);
     }
-}
 
-fn write_report(report: Report, memory: u64, max_frame: usize) {
-    let (stats, condemned) = (report.stats.clone(), report.condemned);
-    let mut bytes = frame::encode(&FromWorker::done(report, memory));
-    if bytes.len() - HEADER > max_frame {
-        // The pool knows the limit.
-        let result = Err(Error::MessageTooLarge { what: "the result".into(), limit: 0 });
-        bytes = frame::encode(&FromWorker::done(Report { result, stats, condemned }, memory));
-    }
-    write(&bytes);
-}
-
-/// Tool calls of the running execution that wait for their answers.
-#[derive(Default)]
-struct Calls(Mutex<Pending>);
-
-#[derive(Default)]
-struct Pending {
-    execution: u64,
-    last: u64,
-    replies: HashMap<u64, ToolReply>,
-}
-
-impl Calls {
-    fn begin(&self, execution: u64) {
-        *lock(&self.0) = Pending { execution, ..Pending::default() };
-    }
-
-    fn end(&self) {
-        let pending = std::mem::take(&mut *lock(&self.0));
-        // Outside of the lock: dropping a reply answers it.
-        drop(pending);
-    }
-
-    /// Numbers a call and sends it; one that cannot be sent is not counted, and is rejected.
-    fn make(&self, reply: ToolReply, send: impl FnOnce(u64) -> bool) {
-        let number = {
-            let mut pending = lock(&self.0);
-            let number = pending.last + 1;
-            pending.replies.insert(number, reply);
-            number
-        };
-        // The answer may come before this returns.
-        let sent = send(number);
-        let mut pending = lock(&self.0);
-        if sent {
-            pending.last = number;
-        } else {
-            let reply = pending.replies.remove(&number);
-            drop(pending);
-            drop(reply);
+    fn receive(&self, until: Option<Instant>) -> bool {
+        let mut frames = self.frames.borrow_mut();
+        if frames.wait(until) {
+            let frame = frames.next(usize::MAX).and_then(|bytes| frame::decode(bytes).ok());
+            if frame.and_then(|frame| self.handle(frame)).is_none() {
+                exit(CUT_OFF);
+            }
         }
-    }
-
-    fn take(&self, execution: u64, call: u64) -> Option<ToolReply> {
-        let mut pending = lock(&self.0);
-        if pending.execution != execution {
-            return None;
-        }
-        pending.replies.remove(&call)
+        true
     }
 }
 
+/// Where frames come from and go to.
 fn socket() -> BorrowedFd<'static> {
     rustix::stdio::stdin()
+}
+
+/// Where kills come from.
+fn kills() -> BorrowedFd<'static> {
+    rustix::stdio::stdout()
 }
 
 /// Sends all of it; the process ends if the pool is gone.
@@ -302,6 +313,17 @@ impl Frames {
             }
             self.receive()?;
         }
+    }
+
+    /// Whether there is something to read, or the end; waits for it, at most until then.
+    fn wait(&self, until: Option<Instant>) -> bool {
+        if self.end < self.bytes.len() {
+            return true;
+        }
+        let timeout = until.and_then(|until| {
+            Timespec::try_from(until.saturating_duration_since(Instant::now())).ok()
+        });
+        poll(&mut [PollFd::new(&socket(), PollFlags::IN)], timeout.as_ref()).is_ok_and(|ready| ready > 0)
     }
 
     fn receive(&mut self) -> Option<()> {
