@@ -66,7 +66,7 @@ setup: ## Install what a build needs and get SpiderMonkey (seconds; a quarter of
 .PHONY: build
 build: setup ## Build the library (a minute or two the first time)
 	$(call step,"Build the library (a minute or two the first time)")
-	$(CARGO) build --release --locked -p enclave-capi -p enclave-core
+	$(CARGO) build --release --locked -p enclave-capi -p enclave-core --lib --bin enclave-worker
 
 $(LIBRARY) $(WORKER):
 	@$(MAKE) build

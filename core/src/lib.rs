@@ -50,5 +50,13 @@ pub use worker::RecycleReason;
 #[cfg(all(target_os = "linux", not(loom)))]
 #[doc(hidden)]
 pub fn worker_main() -> ! {
-    worker::serve::main()
+    worker::serve::main(None)
+}
+
+/// The same for tests of the pool: before it executes a source, it gives it to `misbehave`, and executes what that
+/// gives back.
+#[cfg(all(target_os = "linux", not(loom)))]
+#[doc(hidden)]
+pub fn misbehaving_worker_main(misbehave: fn(&str, u64) -> Option<String>) -> ! {
+    worker::serve::main(Some(misbehave))
 }

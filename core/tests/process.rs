@@ -1,56 +1,431 @@
-//! Workers that are processes: the same behaviour as threads, and what only a process can give.
+//! Workers that are processes: what only they give, and that a worker which has been taken over harms nobody.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
 
-use enclave_core::{ExecutionOptions, Isolation, Pool, PoolConfig, Status, Value};
+use enclave_core::{
+    Error, ExecutionOptions, Isolation, Pool, PoolConfig, Preset, RecycleReason, SandboxPart, Status, ToolCall, Value,
+};
 
 #[global_allocator]
 static ALLOCATOR: enclave_core::HostAllocator = enclave_core::HostAllocator;
 
-fn config(workers: usize) -> PoolConfig {
+const WORKER: &str = env!("CARGO_BIN_EXE_enclave-worker");
+const MISBEHAVING: &str = env!("CARGO_BIN_EXE_misbehaving-worker");
+
+/// Longer than anything takes on a busy machine.
+const LONG: Duration = Duration::from_secs(60);
+
+fn config(worker: &str) -> PoolConfig {
     PoolConfig {
         isolation: Isolation::Process,
-        worker_path: Some(PathBuf::from(env!("CARGO_BIN_EXE_enclave-worker"))),
-        min_workers: workers,
-        max_workers: workers,
+        worker_path: Some(PathBuf::from(worker)),
+        min_workers: 1,
+        max_workers: 1,
         ..PoolConfig::default()
     }
 }
 
-fn run(pool: &Pool, source: &str) -> Result<Value, enclave_core::Error> {
+fn run(pool: &Pool, source: &str) -> Result<Value, Error> {
     pool.run(source, ExecutionOptions::default())
+}
+
+/// The pool serves on.
+fn check_alive(pool: &Pool) {
+    assert_eq!(run(pool, "20 + 22").unwrap(), Value::Number(42.0));
+}
+
+/// Waits until the stats are so.
+fn wait_for(pool: &Pool, what: impl Fn(&enclave_core::PoolStats) -> bool) {
+    let until = Instant::now() + LONG;
+    while !what(&pool.stats()) {
+        assert!(Instant::now() < until, "waited in vain: {:?}", pool.stats());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// A file in a directory for tests that can be executed.
+fn script(name: &str, text: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path
 }
 
 #[test]
 fn a_script_runs_in_a_process_and_its_sandbox_is_whole() {
-    let pool = Pool::new(config(1)).unwrap();
-    assert_eq!(run(&pool, "1 + 1").unwrap(), Value::Number(2.0));
-    println!("{:?}", pool.stats());
-    assert_eq!(pool.stats().sandbox_missing, []);
+    let pool = Pool::new(config(WORKER)).unwrap();
+    check_alive(&pool);
+    let stats = pool.stats();
+    assert_eq!(stats.isolation, Isolation::Process);
+    assert!(stats.sandbox_missing.iter().all(|part| *part == SandboxPart::LandlockNetwork), "{stats:?}");
+    let required = Pool::new(PoolConfig { require_sandbox: true, ..config(WORKER) }).unwrap();
+    check_alive(&required);
 }
 
 #[test]
-fn an_endless_loop_ends_on_time_and_the_next_execution_works() {
-    let mut config = config(1);
-    config.limits.timeout = Duration::from_millis(200);
+fn the_strict_and_secure_presets_are_processes_and_strict_runs_no_machine_code() {
+    for preset in [Preset::Strict, Preset::Secure] {
+        let config = PoolConfig { worker_path: Some(WORKER.into()), ..PoolConfig::preset(preset) };
+        let pool = Pool::new(config).unwrap();
+        assert_eq!(pool.stats().isolation, Isolation::Process);
+        let loops = "let s = 0; for (let i = 0; i < 200000; i++) s += i % 7; s";
+        assert_eq!(run(&pool, loops).unwrap(), Value::Number(599_994.0));
+    }
+    // Memory that is executable is refused to a worker without machine code, whatever it is.
+    let pool = Pool::new(PoolConfig { jit: false, ..config(MISBEHAVING) }).unwrap();
+    let error = run(&pool, "misbehave call mmap-rx").unwrap_err();
+    assert!(matches!(error, Error::WorkerCrashed { signal: Some(libc::SIGSYS), .. }), "{error}");
+    let pool = Pool::new(config(MISBEHAVING)).unwrap();
+    assert!(matches!(run(&pool, "misbehave call mmap-rx"), Ok(Value::String(_))));
+}
+
+#[test]
+fn local_time_is_the_hosts() {
+    let thread = Pool::new(PoolConfig { isolation: Isolation::Thread, ..config(WORKER) }).unwrap();
+    let process = Pool::new(config(WORKER)).unwrap();
+    for source in ["new Date(2024, 6, 1).toString()", "new Intl.DateTimeFormat().resolvedOptions().timeZone"] {
+        assert_eq!(run(&thread, source).unwrap(), run(&process, source).unwrap());
+    }
+}
+
+#[test]
+fn an_endless_loop_ends_on_time_and_the_worker_is_recycled() {
+    let mut config = config(WORKER);
+    config.limits.timeout = Duration::from_millis(100);
     let pool = Pool::new(config).unwrap();
-    assert_eq!(run(&pool, "for (;;);").unwrap_err().status(), Status::Timeout);
-    assert_eq!(run(&pool, "2 + 2").unwrap(), Value::Number(4.0));
+    for source in ["for (;;);", "await new Promise(() => setTimeout(() => {}, 1e6))", "await callTool('never')"] {
+        let pool_with_tool = source.contains("callTool");
+        if pool_with_tool {
+            let calls: Arc<std::sync::Mutex<Vec<ToolCall>>> = Arc::default();
+            pool.register_tool("never", Arc::new(move |call| calls.lock().unwrap().push(call))).unwrap();
+        }
+        assert_eq!(run(&pool, source).unwrap_err().status(), Status::Timeout, "{source}");
+        check_alive(&pool);
+    }
+    let stats = pool.stats();
+    let late = stats.recycles(RecycleReason::Timeout) + stats.recycles(RecycleReason::Unresponsive);
+    assert_eq!((late, stats.total_recycles()), (3, 3));
 }
 
 #[test]
 fn a_native_that_never_polls_is_ended_by_force() {
-    let mut config = config(1);
-    config.memory_limit_per_worker = 512 << 20;
-    config.limits.timeout = Duration::from_millis(200);
+    let mut config = config(WORKER);
+    config.limits.timeout = Duration::from_millis(100);
     let pool = Pool::new(config).unwrap();
-    let source = "const a = 'a'.repeat(2 ** 24); a.indexOf('a'.repeat(2 ** 23) + 'b')";
-    for _ in 0..3 {
-        let begun = std::time::Instant::now();
-        let outcome = pool.run_detailed(source, ExecutionOptions::default()).unwrap();
-        println!("{:?} {:?} {:?}", begun.elapsed(), outcome.result, outcome.stats);
-        assert_eq!(run(&pool, "2 + 2").unwrap(), Value::Number(4.0));
+    let begun = Instant::now();
+    let error = run(&pool, "const a = 'a'.repeat(2 ** 24); a.indexOf('a'.repeat(2 ** 23) + 'b')").unwrap_err();
+    assert_eq!(error.status(), Status::Timeout);
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    check_alive(&pool);
+    assert_eq!(pool.stats().recycles(RecycleReason::Unresponsive), 1);
+    wait_for(&pool, |stats| stats.workers.set_aside == 0);
+}
+
+#[test]
+fn tool_calls_and_console_lines_go_both_ways() {
+    let pool = Pool::builder(config(WORKER))
+        .tool(
+            "later",
+            Arc::new(|call: ToolCall| {
+                std::thread::spawn(move || call.reply.resolve(Value::Array(vec![call.args, Value::from("answer")])));
+            }),
+        )
+        .build()
+        .unwrap();
+    let options = ExecutionOptions { collect_console: true, ..Default::default() };
+    let source = "console.log('a', {b: 1}); console.error('c');
+        return await Promise.all([1, 2, 3].map(n => tools.later({n})))";
+    let outcome = pool.run_detailed(source, options).unwrap();
+    let lines: Vec<_> = outcome.console.iter().map(|line| (line.level.name(), line.text.as_str())).collect();
+    assert_eq!(lines, [("log", "a { b: 1 }"), ("error", "c")]);
+    let expected = |n: f64| {
+        Value::Array(vec![Value::Object(vec![("n".into(), Value::Number(n))]), Value::from("answer")])
+    };
+    assert_eq!(outcome.result.clone().unwrap(), Value::Array([1.0, 2.0, 3.0].map(expected).to_vec()));
+    assert_eq!((outcome.stats.tool_calls, outcome.stats.console_calls), (3, 2));
+}
+
+#[test]
+fn a_large_message_crosses_in_both_directions() {
+    let pool = Pool::builder(config(WORKER))
+        .tool("echo", Arc::new(|call: ToolCall| call.reply.resolve(call.args)))
+        .build()
+        .unwrap();
+    let globals = vec![("text".to_owned(), Value::from("é".repeat(4 << 20)))];
+    let options = ExecutionOptions { globals, ..Default::default() };
+    let result = pool.run("(await tools.echo(text)) === text ? text + text.slice(0, 10) : 'changed'", options).unwrap();
+    let Value::String(text) = result else { panic!("{result:?}") };
+    assert_eq!(text.len(), 2 * ((4 << 20) + 10));
+}
+
+#[test]
+fn memory_beyond_the_limit_is_a_memory_limit_and_the_kernel_has_the_last_word() {
+    let memory_limit_per_worker = 64 << 20;
+    let pool = Pool::new(PoolConfig { memory_limit_per_worker, ..config(MISBEHAVING) }).unwrap();
+    let bomb = "let a = []; for (;;) a.push(new Uint8Array(1e6).fill(1))";
+    assert_eq!(run(&pool, bomb).unwrap_err().status(), Status::MemoryLimit);
+    let Value::Number(taken) = run(&pool, "misbehave take-memory").unwrap() else { panic!() };
+    // The quarter that the engine may pass the limit by, four messages and what the documentation says.
+    let most = (64.0 * 1.25 + 4.0 * 16.0 + 48.0) * 1024.0 * 1024.0;
+    assert!(taken > 64.0 * 1024.0 * 1024.0 && taken <= most, "{taken} of {most}");
+}
+
+#[test]
+fn every_forbidden_system_call_ends_the_worker_and_is_counted() {
+    let pool = Pool::new(config(MISBEHAVING)).unwrap();
+    let calls = [
+        "openat", "openat2", "readlinkat", "unlinkat", "newfstatat", "getdents64", "memfd_create", "socket",
+        "socketpair", "connect", "sendmsg", "execve", "execveat", "clone", "clone3", "ptrace", "process_vm_readv",
+        "pidfd_open", "kill-parent", "tgkill-parent", "io_uring_setup", "bpf", "perf_event_open", "userfaultfd",
+        "keyctl", "unshare", "mount", "chdir", "dup", "fcntl", "ioctl", "prlimit64", "set-dumpable", "setuid",
+        "sched_setaffinity", "mmap-rwx", "mprotect-rwx", "write-elsewhere", "read",
+    ];
+    for call in calls {
+        match run(&pool, &format!("misbehave call {call}")) {
+            Err(Error::WorkerCrashed { signal: Some(libc::SIGSYS), reason }) => {
+                assert!(reason.contains("the sandbox forbids"), "{reason}")
+            }
+            other => panic!("{call}: {other:?}"),
+        }
+        check_alive(&pool);
     }
-    println!("{:?}", pool.stats());
+    let stats = pool.stats();
+    assert_eq!(stats.sandbox_violations, calls.len() as u64);
+    assert_eq!(stats.recycles(RecycleReason::Crash), calls.len() as u64);
+}
+
+#[test]
+fn a_worker_that_dies_is_a_crash_with_its_signal_or_exit_code() {
+    let pool = Pool::new(config(MISBEHAVING)).unwrap();
+    for (source, signal, text) in [
+        ("misbehave crash", Some(libc::SIGSEGV), "signal: 11"),
+        ("misbehave signal 6", Some(libc::SIGABRT), "signal: 6"),
+        ("misbehave signal 9", Some(libc::SIGKILL), "it may be that the system ran out of memory"),
+        ("misbehave exit 0", None, "exit status: 0"),
+        ("misbehave exit 7", None, "exit status: 7"),
+    ] {
+        match run(&pool, source) {
+            Err(Error::WorkerCrashed { signal: got, reason }) => {
+                assert_eq!(got, signal, "{source}");
+                assert!(reason.contains(text), "{source}: {reason}");
+            }
+            other => panic!("{source}: {other:?}"),
+        }
+        check_alive(&pool);
+    }
+    assert_eq!(pool.stats().recycles(RecycleReason::Crash), 5);
+}
+
+#[test]
+fn a_worker_that_breaks_the_protocol_is_ended_and_says_nothing_that_is_believed() {
+    let called = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = called.clone();
+    let mut config = config(MISBEHAVING);
+    config.limits.max_console_calls = 2;
+    config.limits.max_console_output = 4;
+    config.limits.max_tool_calls = 1;
+    config.limits.max_value_depth = 2;
+    config.max_message_size = 1024;
+    let pool = Pool::builder(config)
+        .tool_handler(Arc::new(move |call: ToolCall| {
+            seen.lock().unwrap().push(call.name.clone());
+        }))
+        .build()
+        .unwrap();
+    // In CBOR: 81/82 arrays of enum and fields; the execution's id is one byte, since ids here are small.
+    let frames = [
+        ("garbage", "misbehave frame ffffffff"),
+        ("no frame of the table", "misbehave frame 82 18 63 80"),
+        ("a frame that ends early", "misbehave frame 82 00 84"),
+        ("bytes after a frame", "misbehave frame 82 01 83 ID 01 61 61 00"),
+        ("a frame of gigabytes", "misbehave write ffffffff"),
+        ("a frame a little too long", "misbehave write 010a1000"),
+        ("another execution", "misbehave frame 82 01 83 00 01 61 61"),
+        ("a level that does not exist", "misbehave frame 82 01 83 ID 09 61 61"),
+        ("too many bytes of console", "misbehave frame 82 01 83 ID 01 65 6161616161"),
+        ("a text that is no UTF-8", "misbehave frame 82 01 83 ID 01 61 ff"),
+        ("a tool call with a wrong number", "misbehave frame 82 00 84 ID 02 61 61 f6"),
+        ("a tool with an improper name", "misbehave frame 82 00 84 ID 01 61 20 f6"),
+        ("an argument that is too deep", "misbehave frame 82 00 84 ID 01 61 61 81 81 81 80"),
+        ("a value of an unknown tag", "misbehave frame 82 00 84 ID 01 61 61 c9 00"),
+        ("a kill that nobody asked for", "misbehave frame 82 02 84 ID 82 05 80 f6 86 00 00 00 00 00 00"),
+        ("a reason that does not exist", "misbehave frame 82 02 84 ID 82 03 80 18 63 86 00 00 00 00 00 00"),
+    ];
+    for (what, source) in frames {
+        match run(&pool, source) {
+            Err(Error::WorkerCrashed { signal: None, reason }) => {
+                assert!(reason.starts_with("it broke the protocol: "), "{what}: {reason}");
+                println!("{what}: {reason}");
+            }
+            other => panic!("{what}: {other:?}"),
+        }
+        check_alive(&pool);
+    }
+    assert_eq!(pool.stats().recycles(RecycleReason::Protocol), frames.len() as u64);
+    assert_eq!(*called.lock().unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn a_forged_end_is_only_the_executions_own_result() {
+    let pool = Pool::new(config(MISBEHAVING)).unwrap();
+    // Done with the value 7; what the real execution says afterwards belongs to none, and ends the worker.
+    let forged = "misbehave frame 82 02 84 ID 82 00 81 07 f6 86 00 00 00 00 00 00";
+    assert_eq!(run(&pool, forged).unwrap(), Value::Number(7.0));
+    // It may come before the next execution or in the middle of it; that one is then the last on this worker.
+    let next = run(&pool, "20 + 22");
+    assert!(next.is_ok() || next.is_err_and(|error| error.status() == Status::WorkerCrashed));
+    check_alive(&pool);
+    assert_eq!(pool.stats().recycles(RecycleReason::Protocol), 1);
+}
+
+#[test]
+fn a_worker_that_stops_halfway_through_a_frame_has_crashed() {
+    let pool = Pool::new(config(MISBEHAVING)).unwrap();
+    for bytes in ["", "05", "05000000", "0500000082"] {
+        let error = run(&pool, &format!("misbehave write-and-exit {bytes}")).unwrap_err();
+        assert!(matches!(&error, Error::WorkerCrashed { signal: None, reason } if reason.contains("exit status: 0")));
+        check_alive(&pool);
+    }
+}
+
+#[test]
+fn a_worker_that_does_nothing_or_only_floods_ends_at_its_deadline() {
+    let mut config = config(MISBEHAVING);
+    config.limits.timeout = Duration::from_millis(100);
+    let pool = Pool::new(config).unwrap();
+    for source in ["misbehave sleep", "misbehave spin"] {
+        assert_eq!(run(&pool, source).unwrap_err().status(), Status::Timeout, "{source}");
+        check_alive(&pool);
+    }
+    // Zeroes are frames of length 0, which are none.
+    assert_eq!(run(&pool, "misbehave flood").unwrap_err().status(), Status::WorkerCrashed);
+    check_alive(&pool);
+}
+
+#[test]
+fn a_worker_that_stops_reading_blocks_nobody() {
+    let (answered, answers) = mpsc::channel();
+    let mut config = config(WORKER);
+    config.limits.timeout = Duration::from_millis(300);
+    let pool = Pool::builder(config)
+        .tool(
+            "large",
+            Arc::new(move |call: ToolCall| {
+                // More than the socket takes, for a script that never comes to read it.
+                call.reply.resolve(Value::from("x".repeat(8 << 20)));
+                let _ = answered.send(());
+            }),
+        )
+        .build()
+        .unwrap();
+    let error = run(&pool, "tools.large(); tools.large(); for (;;);").unwrap_err();
+    assert_eq!(error.status(), Status::Timeout);
+    assert!(answers.try_recv().is_ok() && answers.try_recv().is_ok());
+    check_alive(&pool);
+}
+
+/// Whether this runs in a process that runs no other test; if it does not, runs it in such a one.
+fn is_alone(test: &str) -> bool {
+    if std::env::var_os("ENCLAVE_TEST_ALONE").is_some() {
+        return true;
+    }
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    assert!(command.args(["--exact", test]).env("ENCLAVE_TEST_ALONE", "1").status().unwrap().success());
+    false
+}
+
+#[test]
+fn a_worker_that_died_while_it_was_idle_is_replaced_and_harms_no_execution() {
+    if !is_alone("a_worker_that_died_while_it_was_idle_is_replaced_and_harms_no_execution") {
+        return;
+    }
+    let pool = Pool::new(config(WORKER)).unwrap();
+    check_alive(&pool);
+    for crashes in 1..=3 {
+        let worker = children()[0];
+        // SAFETY: a signal to a child of ours.
+        assert_eq!(unsafe { libc::kill(worker as i32, libc::SIGKILL) }, 0);
+        let until = Instant::now() + LONG;
+        // Its sockets are closed when its last thread has ended.
+        let threads = || std::fs::read_dir(format!("/proc/{worker}/task")).map_or(0, |threads| threads.count());
+        while children().contains(&worker) || threads() > 1 {
+            assert!(Instant::now() < until);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if crashes < 3 {
+            // Whether it is noticed by the pool or by this execution: it runs, on another worker.
+            check_alive(&pool);
+        } else {
+            wait_for(&pool, |stats| stats.recycles(RecycleReason::Crash) == 3 && stats.workers.idle == 1);
+        }
+    }
+    check_alive(&pool);
+    let stats = pool.stats();
+    assert_eq!((stats.recycles(RecycleReason::Crash), stats.executions(Status::WorkerCrashed)), (3, 0));
+}
+
+/// Worker processes of this thread's process that are alive, newest first.
+fn children() -> Vec<u32> {
+    let own = std::process::id();
+    let mut found: Vec<u32> = std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|pid| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            let Some((name, rest)) = stat.rsplit_once(") ") else { return false };
+            let fields: Vec<&str> = rest.split(' ').collect();
+            name.ends_with("(enclave-worker") && fields[0] != "Z" && fields[1] == own.to_string()
+        })
+        .collect();
+    found.sort_unstable_by(|a, b| b.cmp(a));
+    found
+}
+
+#[test]
+fn a_missing_or_wrong_executable_is_said_with_all_that_was_tried() {
+    let error = |path: &std::path::Path| {
+        Pool::new(PoolConfig { worker_path: Some(path.to_owned()), ..config(WORKER) }).unwrap_err()
+    };
+    let missing = error("/nowhere/enclave-worker".as_ref());
+    assert_eq!(missing.status(), Status::Unsupported);
+    assert_eq!(
+        missing.to_string(),
+        "process isolation is not supported: worker_path is /nowhere/enclave-worker, which does not exist"
+    );
+    let plain = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("plain");
+    std::fs::write(&plain, "").unwrap();
+    std::fs::set_permissions(&plain, std::fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(error(&plain).to_string().ends_with("which is not executable"));
+    assert!(error("/".as_ref()).to_string().ends_with("which is no file"));
+
+    for (name, text, problem) in [
+        ("fails", "#!/bin/sh\nexit 3\n", "ended before it was ready: exit status: 3"),
+        ("dies", "#!/bin/sh\nkill -9 $$\n", "ended before it was ready: signal: 9"),
+        ("mutters", "#!/bin/sh\nprintf 'hello world' >&0\nsleep 60\n", "is no worker of ours: a frame claims"),
+        ("no-program", "\u{7f}ELF", "could not be started"),
+    ] {
+        let error = error(&script(name, text));
+        assert_eq!(error.status(), Status::WorkerStartup, "{name}: {error}");
+        assert!(error.to_string().contains(problem), "{name}: {error}");
+    }
+}
+
+#[test]
+fn a_pool_leaves_no_process_and_no_file_descriptor() {
+    if !is_alone("a_pool_leaves_no_process_and_no_file_descriptor") {
+        return;
+    }
+    let fds = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    drop(Pool::new(config(WORKER)).unwrap());
+    let before = fds();
+    for _ in 0..5 {
+        let pool = Pool::new(PoolConfig { min_workers: 2, max_workers: 2, ..config(WORKER) }).unwrap();
+        check_alive(&pool);
+        drop(pool);
+        assert_eq!(children(), Vec::<u32>::new());
+    }
+    assert_eq!(fds(), before);
 }

@@ -27,8 +27,11 @@ use crate::sandbox::{self, Budget};
 const BAD_CALL: i32 = 2;
 const CUT_OFF: i32 = 3;
 
+/// What tests of the pool put in; see [`misbehaving_worker_main`](crate::misbehaving_worker_main).
+type Misbehave = Option<fn(&str, u64) -> Option<String>>;
+
 /// The body of the executable. It ends when the pool closes the socket, and the process with it.
-pub(crate) fn main() -> ! {
+pub(crate) fn main(misbehave: Misbehave) -> ! {
     if std::env::args_os().nth(1).is_some_and(|argument| argument == "--version") {
         println!("enclave-worker {} (protocol {})", env!("CARGO_PKG_VERSION"), frame::PROTOCOL);
         std::process::exit(0);
@@ -43,7 +46,7 @@ pub(crate) fn main() -> ! {
     if unsafe { sandbox::detach() }.is_err() {
         exit(CUT_OFF);
     }
-    exit(if serve().is_some() { 0 } else { CUT_OFF })
+    exit(if serve(misbehave).is_some() { 0 } else { CUT_OFF })
 }
 
 /// Ends the process at once: nothing is torn down while other threads may use it.
@@ -53,7 +56,7 @@ fn exit(code: i32) -> ! {
 }
 
 /// From the first frame to the end of the sockets. None if what comes makes no sense, which the pool never sends.
-fn serve() -> Option<()> {
+fn serve(misbehave: Misbehave) -> Option<()> {
     let mut frames = Frames::default();
     let start: Start = frame::decode(frames.next(frame::MAX_GREETING)?).ok()?;
     if !sandbox::parent_is(start.parent) {
@@ -61,7 +64,7 @@ fn serve() -> Option<()> {
     }
     set_time_zone(start.time_zone.as_deref());
     let mut missing = sandbox::close_files();
-    let engine = (start.protocol == frame::PROTOCOL).then(|| start_engine(&start));
+    let engine = (start.protocol == frame::PROTOCOL).then(|| start_engine(&start, misbehave));
     let (failure, engine) = match engine {
         // The pool says what is wrong with versions that differ.
         None => (None, None),
@@ -129,7 +132,7 @@ struct Engine {
     memory: u64,
 }
 
-fn start_engine(start: &Start) -> Result<Engine, Error> {
+fn start_engine(start: &Start, misbehave: Misbehave) -> Result<Engine, Error> {
     let startup = |cause: String| Error::WorkerStartup { cause };
     if !start.jit {
         engine::disable_jit();
@@ -148,7 +151,7 @@ fn start_engine(start: &Start) -> Result<Engine, Error> {
         let control: Arc<dyn Control> = isolate.link();
         let _ = started.send(Ok((control.clone(), isolate.memory())));
         let Ok(frames) = may_begin.recv() else { return };
-        let pool = Pool { frames: RefCell::new(frames), calls: RefCell::default(), control, max_message_size };
+        let pool = Pool { frames: RefCell::new(frames), calls: RefCell::default(), control, max_message_size, misbehave };
         exit(if pool.serve(isolate).is_some() { 0 } else { CUT_OFF })
     })
     .map_err(|error| startup(format!("the isolate's thread could not be made: {error}")))?;
@@ -163,6 +166,7 @@ struct Pool {
     calls: RefCell<Calls>,
     control: Arc<dyn Control>,
     max_message_size: u64,
+    misbehave: Misbehave,
 }
 
 /// Tool calls of the running execution that wait for their answers.
@@ -177,7 +181,7 @@ impl Pool {
     /// Executes what comes, until the socket is closed. None if what comes makes no sense.
     fn serve(&self, mut isolate: Isolate) -> Option<()> {
         loop {
-            let request = match frame::decode(self.frames.borrow_mut().next(usize::MAX)?).ok()? {
+            let mut request = match frame::decode(self.frames.borrow_mut().next(usize::MAX)?).ok()? {
                 ToWorker::Execute(execute) => execute.into_request(self.max_message_size).ok()?,
                 ToWorker::Rest { idle } => {
                     isolate.rest(idle);
@@ -186,6 +190,9 @@ impl Pool {
                 // They came too late.
                 ToWorker::Answer { .. } | ToWorker::Kill { .. } => continue,
             };
+            if let Some(source) = self.misbehave.and_then(|misbehave| misbehave(&request.source, request.id)) {
+                request.source = source.into();
+            }
             *self.calls.borrow_mut() = Calls { execution: request.id, ..Calls::default() };
             let report = isolate.execute(&request, self);
             // Dropping a reply answers it, to an execution that is over.
