@@ -1,7 +1,7 @@
 //! The parts of the sandbox, made of what Linux has.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use landlock::{
@@ -148,7 +148,10 @@ impl Group {
         let directory = parent.join(name);
         fs::create_dir(&directory).ok()?;
         let group = Group { directory };
-        let set = |file: &str, value: u64| fs::write(group.directory.join(file), value.to_string()).is_ok();
+        let set = |file: &str, value: u64| {
+            let file = fs::OpenOptions::new().write(true).open(group.directory.join(file));
+            file.is_ok_and(|mut file| file.write_all(value.to_string().as_bytes()).is_ok())
+        };
         // The text of the executable is shared, but the first group that touches it pays.
         let memory = budget.memory().saturating_add(64 * MIB);
         let whole =
@@ -168,5 +171,45 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         let _ = fs::remove_dir(&self.directory);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_the_kernel_has_landlock_no_file_and_no_port_can_be_opened() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        // It holds for this thread alone.
+        std::thread::spawn(move || {
+            set_no_new_privs(true).unwrap();
+            let missing = close_files();
+            if !missing.contains(SandboxPart::LandlockFiles) {
+                let error = fs::File::open("/etc/passwd").unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+                assert!(fs::write("/tmp/enclave-landlock-test", "").is_err());
+            }
+            if !missing.contains(SandboxPart::LandlockNetwork) {
+                assert!(std::net::TcpStream::connect(address).is_err());
+                assert!(std::net::TcpListener::bind("127.0.0.1:0").is_err());
+            }
+        })
+        .join()
+        .unwrap();
+        assert!(std::net::TcpStream::connect(address).is_ok());
+    }
+
+    #[test]
+    fn a_group_that_cannot_be_had_leaves_nothing_behind() {
+        let budget = Budget { memory_limit: 64 * MIB, max_message_size: MIB, jit: true };
+        let parent = std::env::temp_dir().join(format!("enclave-group-test-{}", std::process::id()));
+        fs::create_dir(&parent).unwrap();
+        // No cgroup: the files of one are not there, and cannot be made by writing to them.
+        assert!(Group::new(&parent, "group", std::process::id(), &budget).is_none());
+        assert!(Group::new(&parent.join("missing"), "group", std::process::id(), &budget).is_none());
+        assert_eq!(fs::read_dir(&parent).unwrap().count(), 0);
+        fs::remove_dir(&parent).unwrap();
     }
 }

@@ -567,3 +567,156 @@ mod globals {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::execution::ExecutionStats;
+
+    fn request() -> Request {
+        Request {
+            id: 7,
+            source: "return a".into(),
+            kind: SourceKind::Function,
+            filename: "söme.js".into(),
+            globals: vec![("a".into(), Value::Array(vec![Value::Undefined, Value::from("x"), Value::Number(-0.0)]))],
+            limits: ExecutionLimits { max_value_depth: 5, ..ExecutionLimits::default() }.into(),
+            tools: vec!["one".to_owned(), "two".to_owned()].into(),
+            max_message_size: 1 << 20,
+            max_messages_per_second: 11,
+            max_pending_tool_calls: 12,
+        }
+    }
+
+    fn body(frame: &impl Encode<()>) -> Vec<u8> {
+        let bytes = encode(frame);
+        let header = *bytes.first_chunk().unwrap();
+        assert_eq!(length(header, usize::MAX).unwrap(), bytes.len() - HEADER);
+        bytes[HEADER..].to_vec()
+    }
+
+    fn done(result: Result<Value, Error>) -> FromWorker {
+        let stats = ExecutionStats { execution_id: 7, tool_calls: 3, ..Default::default() };
+        FromWorker::done(Report { result, stats, condemned: Some(RecycleReason::MemoryLimit) }, 99)
+    }
+
+    /// Frames of both directions, for mutation.
+    fn frames() -> Vec<Vec<u8>> {
+        let script = ScriptError { name: "TypeError".into(), line: 3, stack: Some("at x".into()), ..Default::default() };
+        let answer = Answer::new(Ok(Value::from(vec![Value::Null])), 1 << 20, 5);
+        let call = FromWorker::ToolCall { execution: 7, call: 1, name: "one".into(), args: Value::from("argument") };
+        vec![
+            body(&ToWorker::Execute(Execute::new(&request()))),
+            body(&ToWorker::Answer { execution: 7, call: 1, answer }),
+            body(&ToWorker::Kill { execution: 7 }),
+            body(&ToWorker::Rest { idle: true }),
+            body(&call),
+            body(&FromWorker::Console { execution: 7, level: 1, text: "line".into() }),
+            body(&done(Ok(Value::Map(vec![(Value::Number(1.5), Value::Date(5.0))])))),
+            body(&done(Err(Error::Exception(Box::new(script))))),
+        ]
+    }
+
+    #[test]
+    fn a_request_arrives_as_it_was_but_for_what_only_the_pool_needs() {
+        let sent = request();
+        let bytes = body(&ToWorker::Execute(Execute::new(&sent)));
+        let ToWorker::Execute(execute) = decode(&bytes).unwrap() else { panic!() };
+        let received = execute.into_request(sent.max_message_size).unwrap();
+        assert_eq!(format!("{received:?}"), format!("{sent:?}"));
+    }
+
+    #[test]
+    fn every_end_of_an_execution_arrives_as_it_was() {
+        let request = request();
+        let script = Box::new(ScriptError { name: "E".into(), message: "m".into(), line: 1, ..Default::default() });
+        let limits = &request.limits;
+        let results = [
+            Ok(Value::Bytes(vec![1, 2])),
+            Err(Error::Syntax(script.clone())),
+            Err(Error::Exception(script)),
+            Err(Error::Unsettled),
+            Err(Error::ResultNotTransferable { path: "result.a".into(), reason: "is a cycle".into() }),
+            Err(Error::MemoryLimit { used: 5, limit: 4 }),
+            Err(Error::ConsoleLimit { limit: limits.max_console_calls.into(), unit: LimitUnit::Calls }),
+            Err(Error::ConsoleLimit { limit: limits.max_console_output, unit: LimitUnit::Bytes }),
+            Err(Error::ToolCallLimit { limit: limits.max_tool_calls.into(), unit: LimitUnit::ToolCalls }),
+            Err(Error::ToolCallLimit { limit: 12, unit: LimitUnit::PendingToolCalls }),
+            Err(Error::MessageFlood { limit: 11 }),
+            Err(Error::MessageTooLarge { what: "a tool reply".into(), limit: 1 << 20 }),
+            Err(Error::Internal { message: "oh".into() }),
+            Err(Error::WorkerCrashed { reason: "it did".into(), signal: Some(6) }),
+        ];
+        for result in results {
+            let bytes = body(&done(result.clone()));
+            let FromWorker::Done { end, execution: 7, .. } = decode(&bytes).unwrap() else { panic!() };
+            assert_eq!(end.into_result(&request, 4, None).unwrap(), result);
+        }
+        for (kill, error) in [
+            (KillReason::Timeout, Error::Timeout { limit: limits.timeout }),
+            (KillReason::CpuLimit, Error::CpuLimit { limit: Duration::ZERO }),
+            (KillReason::Cancelled, Error::Cancelled),
+            (KillReason::Shutdown, Error::PoolClosed),
+        ] {
+            assert_eq!(End::from(error.clone()).into_result(&request, 4, Some(kill)).unwrap(), Err(error.clone()));
+            assert!(End::from(error).into_result(&request, 4, None).is_err());
+        }
+    }
+
+    #[test]
+    fn a_frame_that_is_cut_short_or_goes_on_is_refused() {
+        for bytes in frames() {
+            for end in 0..bytes.len() {
+                assert!(decode::<FromWorker>(&bytes[..end]).is_err());
+                assert!(decode::<ToWorker>(&bytes[..end]).is_err());
+            }
+            let longer = [&bytes[..], &[0]].concat();
+            assert!(decode::<FromWorker>(&longer).is_err() && decode::<ToWorker>(&longer).is_err());
+        }
+    }
+
+    #[test]
+    fn no_length_makes_the_reader_allocate_what_has_not_come() {
+        // An array, a map, a text and bytes of 2^62 entries, as the value of an end.
+        for head in [0x9b, 0xbb, 0x7b, 0x5b] {
+            let mut bytes = vec![0x82, 0x02, 0x84, 0x07, 0x82, 0x00, 0x81, head];
+            bytes.extend((1u64 << 62).to_be_bytes());
+            assert!(decode::<FromWorker>(&bytes).is_err());
+        }
+        assert!(length(u32::MAX.to_le_bytes(), max_frame(1 << 20)).is_err());
+        assert!(length(0u32.to_le_bytes(), 0).is_ok());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+
+        #[test]
+        fn whatever_comes_is_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = decode::<FromWorker>(&bytes);
+            let _ = decode::<ToWorker>(&bytes);
+            let _ = decode::<Start>(&bytes);
+            let _ = decode::<Ready>(&bytes);
+        }
+
+        #[test]
+        fn a_frame_with_some_bytes_changed_is_read_or_refused(
+            which in 0usize..8,
+            changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        ) {
+            let mut bytes = frames().swap_remove(which);
+            for (place, byte) in changes {
+                let place = place.index(bytes.len());
+                bytes[place] = byte;
+            }
+            if let Ok(FromWorker::Done { end, condemned, .. }) = decode(&bytes) {
+                let _ = end.into_result(&request(), 4, Some(KillReason::Timeout));
+                let _ = condemned.map(recycle_reason);
+            }
+            if let Ok(ToWorker::Execute(execute)) = decode(&bytes) {
+                let _ = execute.into_request(1 << 20);
+            }
+        }
+    }
+}

@@ -214,6 +214,20 @@ fn defect_17_a_worker_that_dies_at_rest_hurts_nobody() {
 }
 
 #[test]
+fn an_execution_that_a_dead_worker_gives_back_is_run_by_another_in_its_turn() {
+    let lab = Lab::default();
+    let pool = lab.pool(config(1));
+    let executions = submit_all(&pool, &["given-back-by 2", "next"]);
+    for (execution, value) in executions.into_iter().zip(["given-back-by 2", "next"]) {
+        assert_eq!(execution.wait().unwrap().result.clone().unwrap(), value.into());
+    }
+    assert_eq!(lab.seen().begun, ["given-back-by 2", "next"]);
+    let stats = pool.stats();
+    assert_eq!((lab.seen().launched, stats.recycles(RecycleReason::Crash), stats.queue_depth), (3, 2, 0));
+    assert_eq!(stats.total_executions(), 2);
+}
+
+#[test]
 fn a_worker_that_tidies_up_for_too_long_is_not_waited_for() {
     let lab = Lab::default();
     let patience = Patience { rest: Duration::from_millis(10), ..PATIENT };
