@@ -429,3 +429,76 @@ fn a_pool_leaves_no_process_and_no_file_descriptor() {
     }
     assert_eq!(fds(), before);
 }
+
+#[test]
+fn workers_end_with_their_host_however_it_ends() {
+    const HOST: &str = "ENCLAVE_TEST_HOST";
+    if std::env::var_os(HOST).is_some() {
+        let pool = Pool::new(config(WORKER)).unwrap();
+        let endless = pool.submit("for (;;);", ExecutionOptions::default()).unwrap();
+        wait_for(&pool, |stats| stats.workers.executing == 1);
+        println!("workers {:?}", children());
+        std::thread::sleep(LONG);
+        drop(endless);
+        return;
+    }
+    let mut host = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "workers_end_with_their_host_however_it_ends", "--nocapture"])
+        .env(HOST, "1")
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = std::io::BufRead::lines(std::io::BufReader::new(host.stdout.take().unwrap()));
+    let line = lines.map_while(Result::ok).find_map(|line| line.split_once("workers [").map(|(_, rest)| rest.to_owned()));
+    let worker: u32 = line.unwrap().trim_end_matches(']').parse().unwrap();
+    let runs = || {
+        let stat = std::fs::read_to_string(format!("/proc/{worker}/stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+    };
+    assert!(runs());
+    host.kill().unwrap();
+    host.wait().unwrap();
+    let until = Instant::now() + LONG;
+    while runs() {
+        assert!(Instant::now() < until, "the worker outlives its host");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn a_host_that_waits_for_all_children_or_ignores_them_disturbs_nobody() {
+    if !is_alone("a_host_that_waits_for_all_children_or_ignores_them_disturbs_nobody") {
+        return;
+    }
+    let mut config = config(MISBEHAVING);
+    config.limits.timeout = Duration::from_millis(200);
+    let pool = Pool::new(config).unwrap();
+    let use_it = || {
+        for _ in 0..5 {
+            assert_eq!(run(&pool, "misbehave exit 3").unwrap_err().status(), Status::WorkerCrashed);
+            assert_eq!(run(&pool, "misbehave spin").unwrap_err().status(), Status::Timeout);
+            check_alive(&pool);
+        }
+    };
+    let over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                // SAFETY: the status is not asked for.
+                unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG) };
+                std::thread::yield_now();
+            }
+        });
+        use_it();
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    // SAFETY: the disposition of a signal that nobody else here uses.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+    use_it();
+    // The host's own children are its own.
+    // SAFETY: as above.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+    let own = std::process::Command::new("true").spawn().unwrap().wait().unwrap();
+    assert!(own.success());
+    use_it();
+}
