@@ -19,7 +19,7 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_futex,
     libc::SYS_sched_yield,
     libc::SYS_restart_syscall,
-    // Clocks, where the kernel does not give them without a call, and sleeping until a timer of a script is due.
+    // Clocks, where the kernel does not give them without a call, and waiting: for answers, until a timer is due.
     libc::SYS_clock_gettime,
     libc::SYS_clock_nanosleep,
     libc::SYS_gettimeofday,
@@ -32,8 +32,6 @@ const ALLOWED: &[c_long] = &[
     // Who we are, for the message and signal of an abort.
     libc::SYS_getpid,
     libc::SYS_gettid,
-    // Number of processors, which the allocator of the C library asks for once.
-    libc::SYS_sched_getaffinity,
     // Signals of our own crash.
     libc::SYS_rt_sigaction,
     libc::SYS_rt_sigprocmask,
@@ -93,7 +91,6 @@ fn when(argument: u8, operator: SeccompCmpOp, value: u64) -> Option<SeccompRule>
     SeccompRule::new(vec![condition]).ok()
 }
 
-/// System calls that the filter lets through, some of them with certain arguments only.
 #[cfg(test)]
 mod tests {
     use super::*;
