@@ -145,7 +145,9 @@ fn idle_memory() -> f64 {
     let mut sizes = Vec::new();
     for entry in std::fs::read_dir("/proc").expect("Linux").flatten() {
         let comm = std::fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
-        if comm.trim() == "enclave-worker" && let Ok(smaps) = std::fs::read_to_string(entry.path().join("smaps_rollup")) {
+        if comm.trim() == "enclave-worker"
+            && let Ok(smaps) = std::fs::read_to_string(entry.path().join("smaps_rollup"))
+        {
             let pss = smaps.lines().find_map(|line| line.strip_prefix("Pss:")).unwrap_or_default();
             sizes.extend(pss.trim().trim_end_matches(" kB").trim().parse::<f64>().ok().map(|kib| kib * 1024.0 / 1e6));
         }

@@ -141,9 +141,8 @@ fn tool_calls_and_console_lines_go_both_ways() {
     let outcome = pool.run_detailed(source, options).unwrap();
     let lines: Vec<_> = outcome.console.iter().map(|line| (line.level.name(), line.text.as_str())).collect();
     assert_eq!(lines, [("log", "a { b: 1 }"), ("error", "c")]);
-    let expected = |n: f64| {
-        Value::Array(vec![Value::Object(vec![("n".into(), Value::Number(n))]), Value::from("answer")])
-    };
+    let expected =
+        |n: f64| Value::Array(vec![Value::Object(vec![("n".into(), Value::Number(n))]), Value::from("answer")]);
     assert_eq!(outcome.result.clone().unwrap(), Value::Array([1.0, 2.0, 3.0].map(expected).to_vec()));
     assert_eq!((outcome.stats.tool_calls, outcome.stats.console_calls), (3, 2));
 }
@@ -177,11 +176,45 @@ fn memory_beyond_the_limit_is_a_memory_limit_and_the_kernel_has_the_last_word() 
 fn every_forbidden_system_call_ends_the_worker_and_is_counted() {
     let pool = Pool::new(config(MISBEHAVING)).unwrap();
     let calls = [
-        "openat", "openat2", "readlinkat", "unlinkat", "newfstatat", "getdents64", "memfd_create", "socket",
-        "socketpair", "connect", "sendmsg", "execve", "execveat", "clone", "clone3", "ptrace", "process_vm_readv",
-        "pidfd_open", "kill-parent", "tgkill-parent", "io_uring_setup", "bpf", "perf_event_open", "userfaultfd",
-        "keyctl", "unshare", "mount", "chdir", "dup", "fcntl", "ioctl", "prlimit64", "set-dumpable", "setuid",
-        "sched_setaffinity", "mmap-rwx", "mprotect-rwx", "write-elsewhere", "read",
+        "openat",
+        "openat2",
+        "readlinkat",
+        "unlinkat",
+        "newfstatat",
+        "getdents64",
+        "memfd_create",
+        "socket",
+        "socketpair",
+        "connect",
+        "sendmsg",
+        "execve",
+        "execveat",
+        "clone",
+        "clone3",
+        "ptrace",
+        "process_vm_readv",
+        "pidfd_open",
+        "kill-parent",
+        "tgkill-parent",
+        "io_uring_setup",
+        "bpf",
+        "perf_event_open",
+        "userfaultfd",
+        "keyctl",
+        "unshare",
+        "mount",
+        "chdir",
+        "dup",
+        "fcntl",
+        "ioctl",
+        "prlimit64",
+        "set-dumpable",
+        "setuid",
+        "sched_setaffinity",
+        "mmap-rwx",
+        "mprotect-rwx",
+        "write-elsewhere",
+        "read",
     ];
     for call in calls {
         match run(&pool, &format!("misbehave call {call}")) {
@@ -449,7 +482,8 @@ fn workers_end_with_their_host_however_it_ends() {
         .spawn()
         .unwrap();
     let lines = std::io::BufRead::lines(std::io::BufReader::new(host.stdout.take().unwrap()));
-    let line = lines.map_while(Result::ok).find_map(|line| line.split_once("workers [").map(|(_, rest)| rest.to_owned()));
+    let line =
+        lines.map_while(Result::ok).find_map(|line| line.split_once("workers [").map(|(_, rest)| rest.to_owned()));
     let worker: u32 = line.unwrap().trim_end_matches(']').parse().unwrap();
     let runs = || {
         let stat = std::fs::read_to_string(format!("/proc/{worker}/stat")).unwrap_or_default();

@@ -15,6 +15,7 @@ cat >"$WORK/expected_files" <<EOF
 /opt/enclave/lib/multi/arch/libenclave.so.${version%.*}
 /opt/enclave/lib/multi/arch/libenclave.so.$version
 /opt/enclave/lib/multi/arch/pkgconfig/enclave.pc
+/opt/enclave/lib/multi/libexec/enclave/enclave-worker
 /opt/enclave/share/doc/enclave/LICENSE-APACHE
 /opt/enclave/share/doc/enclave/LICENSE-MIT
 /opt/enclave/share/doc/enclave/NOTICE

@@ -25,6 +25,8 @@ static void the_presets_have_the_published_numbers(void) {
         {ENCLAVE_SETTING_MAX_PENDING_TOOL_CALLS, {10, 50, 100, 1000}},
         {ENCLAVE_SETTING_WARM_ON_INIT, {1, 1, 1, 1}},
         {ENCLAVE_SETTING_STATS_INTERVAL_MS, {1000, 1000, 1000, 1000}},
+        {ENCLAVE_SETTING_JIT, {0, 1, 1, 1}},
+        {ENCLAVE_SETTING_REQUIRE_SANDBOX, {0, 0, 0, 0}},
         {ENCLAVE_SETTING_TIMEOUT_MS, {5000, 15000, 30000, 60000}},
         {ENCLAVE_SETTING_CPU_TIME_LIMIT_MS, {2000, 10000, 0, 0}},
         {ENCLAVE_SETTING_MAX_TOOL_CALLS, {10, 50, 100, 1000}},
@@ -140,10 +142,52 @@ static void options_have_only_limits(void) {
     enclave_pool_free(pool);
 }
 
+static void worker_processes_are_found_or_it_is_said_where_they_were_looked_for(void) {
+    enclave_config_t *config = config_of(1, 1);
+    enclave_config_set(config, ENCLAVE_SETTING_ISOLATION, ENCLAVE_ISOLATION_PROCESS);
+    CHECK_STATUS(enclave_config_set_worker_path(config, "/nowhere/worker", ENCLAVE_NUL_TERMINATED), ENCLAVE_OK);
+    enclave_pool_t *pool;
+    enclave_error_t *error;
+    CHECK_STATUS(enclave_pool_new(config, &pool, &error), ENCLAVE_UNSUPPORTED);
+    CHECK(strstr(enclave_error_message(error, NULL), "worker_path is /nowhere/worker, which does not exist"));
+    enclave_error_free(error);
+    /* Beside the library, where `make install` has put it. */
+    CHECK_STATUS(enclave_config_set_worker_path(config, "", 0), ENCLAVE_OK);
+    pool = pool_of(config);
+    enclave_outcome_free(run(pool, "1 + 1", NULL));
+    enclave_pool_stats_t *stats;
+    CHECK_STATUS(enclave_pool_stats(pool, &stats, NULL), ENCLAVE_OK);
+    CHECK(stats->isolation == ENCLAVE_ISOLATION_PROCESS && stats->sandbox_violations == 0);
+    CHECK((stats->sandbox_missing & ~ENCLAVE_SANDBOX_LANDLOCK_NETWORK) == 0);
+    enclave_pool_stats_free(stats);
+    enclave_pool_free(pool);
+}
+
+static void a_sandbox_that_is_required_and_cannot_be_had_is_refused(void) {
+    enclave_config_t *config = config_of(1, 1);
+    enclave_config_set(config, ENCLAVE_SETTING_ISOLATION, ENCLAVE_ISOLATION_PROCESS);
+    CHECK_STATUS(enclave_config_set_cgroup(config, "/nowhere", ENCLAVE_NUL_TERMINATED), ENCLAVE_OK);
+    enclave_config_set(config, ENCLAVE_SETTING_REQUIRE_SANDBOX, 1);
+    enclave_pool_t *pool;
+    enclave_error_t *error;
+    CHECK_STATUS(enclave_pool_new(config, &pool, &error), ENCLAVE_UNSUPPORTED);
+    CHECK(strstr(enclave_error_message(error, NULL), "does not give a worker process cgroup"));
+    enclave_error_free(error);
+    enclave_config_set(config, ENCLAVE_SETTING_REQUIRE_SANDBOX, 0);
+    pool = pool_of(config);
+    enclave_pool_stats_t *stats;
+    CHECK_STATUS(enclave_pool_stats(pool, &stats, NULL), ENCLAVE_OK);
+    CHECK(stats->sandbox_missing & ENCLAVE_SANDBOX_CGROUP);
+    enclave_pool_stats_free(stats);
+    enclave_pool_free(pool);
+}
+
 MAIN(TEST(the_presets_have_the_published_numbers),
      TEST(a_setting_is_found_by_its_name),
      TEST(what_is_out_of_range_is_refused_by_name_and_value),
      TEST(webassembly_cannot_be_allowed),
      TEST(min_workers_follows_max_workers_down_unless_it_is_set),
      TEST(a_pool_tells_its_settings),
+     TEST(worker_processes_are_found_or_it_is_said_where_they_were_looked_for),
+     TEST(a_sandbox_that_is_required_and_cannot_be_had_is_refused),
      TEST(options_have_only_limits))

@@ -80,6 +80,8 @@ static void names_of_numbers_that_are_none_are_null(void) {
         CHECK(none[i] == 6 || F(enclave_setting_name)(none[i]) == NULL);
     }
     CHECK(enclave_setting_name(ENCLAVE_SETTING_NONE) == NULL);
+    CHECK(F(enclave_sandbox_part_name)(0) == NULL && enclave_sandbox_part_name(3) == NULL);
+    CHECK(strcmp(enclave_sandbox_part_name(ENCLAVE_SANDBOX_SECCOMP), "seccomp") == 0);
     CHECK(F(enclave_version)() != NULL && F(enclave_version_number)() > 0);
     CHECK(F(enclave_setting_from_name)(NULL, Z) == ENCLAVE_SETTING_NONE);
     CHECK(enclave_setting_from_name(NULL, 0) == ENCLAVE_SETTING_NONE);
@@ -228,7 +230,7 @@ static void a_config_refuses_by_name(void) {
     F(enclave_config_free)(NULL);
     enclave_config_t *config = enclave_config_new(ENCLAVE_PRESET_DEFAULT);
     CHECK_STATUS(F(enclave_config_set)(NULL, ENCLAVE_SETTING_MAX_WORKERS, 1), ENCLAVE_INVALID_ARGUMENT);
-    static const enclave_setting_t none[] = {INT32_MIN, -1, 0, 15, 99, 110, INT32_MAX};
+    static const enclave_setting_t none[] = {INT32_MIN, -1, 0, 17, 99, 110, INT32_MAX};
     for (size_t i = 0; i < COUNT(none); i++) {
         enclave_config_t *other = enclave_config_new(ENCLAVE_PRESET_DEFAULT);
         CHECK_STATUS(enclave_config_set(other, none[i], 1), ENCLAVE_INVALID_ARGUMENT);
@@ -237,6 +239,12 @@ static void a_config_refuses_by_name(void) {
         enclave_config_free(other);
     }
     CHECK(enclave_config_get(NULL, ENCLAVE_SETTING_MAX_WORKERS) == 0);
+    CHECK_STATUS(F(enclave_config_set_worker_path)(NULL, "/", Z), ENCLAVE_INVALID_ARGUMENT);
+    CHECK_STATUS(enclave_config_set_worker_path(config, NULL, Z), ENCLAVE_INVALID_ARGUMENT);
+    CHECK_STATUS(enclave_config_set_worker_path(config, "a\xff", Z), ENCLAVE_INVALID_ARGUMENT);
+    CHECK_STATUS(F(enclave_config_set_cgroup)(NULL, "/", Z), ENCLAVE_INVALID_ARGUMENT);
+    CHECK_STATUS(enclave_config_set_cgroup(config, NULL, 1), ENCLAVE_INVALID_ARGUMENT);
+    CHECK_STATUS(enclave_config_set_cgroup(config, "/", TOO_LONG), ENCLAVE_INVALID_ARGUMENT);
     REFUSED(enclave_config_validate(NULL, &error), "config is NULL");
     CHECK_STATUS(enclave_config_validate(NULL, NULL), ENCLAVE_INVALID_ARGUMENT);
 

@@ -73,7 +73,12 @@ impl PoolStats {
 
     /// What there is to say where nothing can be known.
     pub(super) fn unknown() -> Self {
-        Metrics::new(crate::sync::now(), Isolation::Thread).snapshot(crate::sync::now(), WorkerCounts::default(), 0, &Traffic::default())
+        Metrics::new(crate::sync::now(), Isolation::Thread).snapshot(
+            crate::sync::now(),
+            WorkerCounts::default(),
+            0,
+            &Traffic::default(),
+        )
     }
 }
 

@@ -5,8 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetError, RulesetStatus,
-    Scope,
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetError, RulesetStatus, Scope,
 };
 use rustix::process::{
     DumpableBehavior, Pid, Resource, Rlimit, Signal, getppid, set_dumpable_behavior, set_parent_process_death_signal,
@@ -108,9 +107,7 @@ impl Budget {
 /// missing is returned. There is no way back.
 pub(crate) fn close_system(budget: &Budget) -> Parts {
     let mut missing = Parts::default();
-    let limit = |resource, most: u64| {
-        setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) }).is_ok()
-    };
+    let limit = |resource, most: u64| setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) }).is_ok();
     // The kernel counts private writable memory: heap, buffers, stacks.
     let held = data_size().unwrap_or_default();
     let limited = [
@@ -154,8 +151,7 @@ impl Group {
         };
         // The text of the executable is shared, but the first group that touches it pays.
         let memory = budget.memory().saturating_add(64 * MIB);
-        let whole =
-            set("memory.max", memory) && set("pids.max", MAX_THREADS) && set("cgroup.procs", process.into());
+        let whole = set("memory.max", memory) && set("pids.max", MAX_THREADS) && set("cgroup.procs", process.into());
         // What swaps is not stopped; not every kernel has swap.
         set("memory.swap.max", 0);
         whole.then_some(group)

@@ -423,8 +423,7 @@ fn nanoseconds(time: Duration) -> u64 {
 
 /// A console line that a worker tells now.
 pub(super) fn console_line(execution_id: u64, level: u8, text: String) -> Result<ConsoleLine, Malformed> {
-    let levels =
-        [ConsoleLevel::Debug, ConsoleLevel::Log, ConsoleLevel::Info, ConsoleLevel::Warn, ConsoleLevel::Error];
+    let levels = [ConsoleLevel::Debug, ConsoleLevel::Log, ConsoleLevel::Info, ConsoleLevel::Warn, ConsoleLevel::Error];
     match levels.into_iter().find(|known| *known as u8 == level) {
         Some(level) => Ok(ConsoleLine { execution_id, level, time: SystemTime::now(), text }),
         None => Err(Malformed(format!("there is no level {level} of console lines"))),
@@ -449,12 +448,10 @@ impl From<Error> for End {
             Error::ConsoleLimit { unit, .. } => End::ConsoleLimit { bytes: unit == LimitUnit::Bytes },
             Error::ToolCallLimit { unit, .. } => End::ToolCallLimit { pending: unit == LimitUnit::PendingToolCalls },
             Error::MessageFlood { .. } => End::MessageFlood,
-            Error::MessageTooLarge { what, .. } => {
-                match MESSAGES.iter().position(|known| *known == what) {
-                    Some(place) => End::MessageTooLarge(place as u8),
-                    None => End::Internal(format!("{what} is too large")),
-                }
-            }
+            Error::MessageTooLarge { what, .. } => match MESSAGES.iter().position(|known| *known == what) {
+                Some(place) => End::MessageTooLarge(place as u8),
+                None => End::Internal(format!("{what} is too large")),
+            },
             Error::Internal { message } => End::Internal(message),
             Error::WorkerCrashed { reason, signal } => End::Crashed { reason, signal },
             other => End::Internal(other.to_string()),
@@ -491,18 +488,15 @@ impl End {
             End::ConsoleLimit { bytes: false } => {
                 Error::ConsoleLimit { limit: limits.max_console_calls.into(), unit: LimitUnit::Calls }
             }
-            End::ToolCallLimit { pending: true } => Error::ToolCallLimit {
-                limit: request.max_pending_tool_calls.into(),
-                unit: LimitUnit::PendingToolCalls,
-            },
+            End::ToolCallLimit { pending: true } => {
+                Error::ToolCallLimit { limit: request.max_pending_tool_calls.into(), unit: LimitUnit::PendingToolCalls }
+            }
             End::ToolCallLimit { pending: false } => {
                 Error::ToolCallLimit { limit: limits.max_tool_calls.into(), unit: LimitUnit::ToolCalls }
             }
             End::MessageFlood => Error::MessageFlood { limit: request.max_messages_per_second },
             End::MessageTooLarge(what) => match MESSAGES.get(usize::from(what)) {
-                Some(what) => {
-                    Error::MessageTooLarge { what: (*what).to_owned(), limit: request.max_message_size }
-                }
+                Some(what) => Error::MessageTooLarge { what: (*what).to_owned(), limit: request.max_message_size },
                 None => return Err(Malformed(format!("there is no message {what}"))),
             },
             End::Internal(message) => Error::Internal { message },
@@ -604,7 +598,8 @@ mod tests {
 
     /// Frames of both directions, for mutation.
     fn frames() -> Vec<Vec<u8>> {
-        let script = ScriptError { name: "TypeError".into(), line: 3, stack: Some("at x".into()), ..Default::default() };
+        let script =
+            ScriptError { name: "TypeError".into(), line: 3, stack: Some("at x".into()), ..Default::default() };
         let answer = Answer::new(Ok(Value::from(vec![Value::Null])), 1 << 20, 5);
         let call = FromWorker::ToolCall { execution: 7, call: 1, name: "one".into(), args: Value::from("argument") };
         vec![

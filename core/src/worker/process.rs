@@ -134,7 +134,8 @@ impl ProcessLauncher {
         worker.conversation.push(frame::encode(&start));
         let ready: Ready = loop {
             let conversation = &mut worker.conversation;
-            match conversation.transfer().and_then(|()| Ok(conversation.incoming.frame()?.map(frame::decode::<Ready>))) {
+            match conversation.transfer().and_then(|()| Ok(conversation.incoming.frame()?.map(frame::decode::<Ready>)))
+            {
                 Ok(None) => {}
                 Ok(Some(Ok(ready))) => break ready,
                 Ok(Some(Err(malformed))) => return Err(self.startup(format!("is no worker of ours: {}", malformed.0))),
@@ -387,7 +388,10 @@ impl Running<'_> {
                 check(self.console_calls < limits.max_console_calls, "there are more lines than max_console_calls")?;
                 self.console_calls += 1;
                 self.console_output = self.console_output.saturating_add(text.len() as u64);
-                check(self.console_output <= limits.max_console_output, "the lines are longer than max_console_output")?;
+                check(
+                    self.console_output <= limits.max_console_output,
+                    "the lines are longer than max_console_output",
+                )?;
                 check(text.len() as u64 <= self.request.max_message_size, "a console line is too large")?;
                 self.host.console(frame::console_line(execution, level, text)?);
             }
@@ -508,9 +512,7 @@ impl Conversation {
             interest |= PollFlags::OUT;
         }
         let mut fds = [PollFd::new(&self.socket, interest), PollFd::new(wake, PollFlags::IN)];
-        let timeout = until.and_then(|until| {
-            Timespec::try_from(until.saturating_duration_since(Instant::now())).ok()
-        });
+        let timeout = until.and_then(|until| Timespec::try_from(until.saturating_duration_since(Instant::now())).ok());
         // If it is interrupted or fails, the caller looks again.
         let _ = poll(&mut fds, timeout.as_ref());
     }

@@ -71,8 +71,7 @@ fn serve(misbehave: Misbehave) -> Option<()> {
         Some(Ok(engine)) => (None, Some(engine)),
         Some(Err(error)) => (Some(error.to_string()), None),
     };
-    let budget =
-        Budget { memory_limit: start.memory_limit, max_message_size: start.max_message_size, jit: start.jit };
+    let budget = Budget { memory_limit: start.memory_limit, max_message_size: start.max_message_size, jit: start.jit };
     missing.0 |= sandbox::close_system(&budget).0;
     let ready = Ready {
         protocol: frame::PROTOCOL,
@@ -151,12 +150,12 @@ fn start_engine(start: &Start, misbehave: Misbehave) -> Result<Engine, Error> {
         let control: Arc<dyn Control> = isolate.link();
         let _ = started.send(Ok((control.clone(), isolate.memory())));
         let Ok(frames) = may_begin.recv() else { return };
-        let pool = Pool { frames: RefCell::new(frames), calls: RefCell::default(), control, max_message_size, misbehave };
+        let pool =
+            Pool { frames: RefCell::new(frames), calls: RefCell::default(), control, max_message_size, misbehave };
         exit(if pool.serve(isolate).is_some() { 0 } else { CUT_OFF })
     })
     .map_err(|error| startup(format!("the isolate's thread could not be made: {error}")))?;
-    let (control, memory) =
-        is_started.recv().map_err(|_| startup("the isolate's thread has ended".to_owned()))??;
+    let (control, memory) = is_started.recv().map_err(|_| startup("the isolate's thread has ended".to_owned()))??;
     Ok(Engine { begin, control, memory })
 }
 
@@ -327,9 +326,7 @@ impl Frames {
         if self.end < self.bytes.len() {
             return true;
         }
-        let timeout = until.and_then(|until| {
-            Timespec::try_from(until.saturating_duration_since(Instant::now())).ok()
-        });
+        let timeout = until.and_then(|until| Timespec::try_from(until.saturating_duration_since(Instant::now())).ok());
         poll(&mut [PollFd::new(&socket(), PollFlags::IN)], timeout.as_ref()).is_ok_and(|ready| ready > 0)
     }
 

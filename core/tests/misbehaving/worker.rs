@@ -29,7 +29,9 @@ fn misbehave(source: &str, execution: u64) -> Option<String> {
         "exit" => exit(argument.parse().expect("a number")),
         "signal" => {
             // SAFETY: it only ends this process.
-            unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), libc::gettid(), argument.parse::<i32>().unwrap()) };
+            unsafe {
+                libc::syscall(libc::SYS_tgkill, libc::getpid(), libc::gettid(), argument.parse::<i32>().unwrap())
+            };
             "'signalled'".into()
         }
         "crash" => {
