@@ -6,6 +6,7 @@
 #ifndef HOSTILE_ATTACK_H
 #define HOSTILE_ATTACK_H
 
+#include <dirent.h>
 #include <malloc.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -44,10 +45,11 @@ static bool read_results(const char *line, results_t *results) {
                   &results->elapsed_us, &results->rss_left_kib) == 5;
 }
 
-/* A field of /proc/self/status in KiB. */
-static long memory_of(const char *name) {
-    FILE *file = fopen("/proc/self/status", "r");
-    char line[256];
+/* A field of /proc/PROCESS/status, a number; -1 if there is none. */
+static long status_of(const char *process, const char *name) {
+    char line[512];
+    snprintf(line, sizeof line, "/proc/%s/status", process);
+    FILE *file = fopen(line, "r");
     long kib = -1;
     while (file != NULL && fgets(line, sizeof line, file) != NULL) {
         if (strncmp(line, name, strlen(name)) == 0) {
@@ -58,6 +60,35 @@ static long memory_of(const char *name) {
         fclose(file);
     }
     return kib;
+}
+
+/* A field of our own, in KiB. */
+static long memory_of(const char *name) {
+    return status_of("self", name);
+}
+
+/* What the worker process holds, in KiB; 0 if there is none. */
+static long memory_of_worker(void) {
+    long kib = 0;
+    struct dirent *entry;
+    DIR *processes = opendir("/proc");
+    while (processes != NULL && (entry = readdir(processes)) != NULL) {
+        if (status_of(entry->d_name, "PPid:") == getpid()) {
+            long resident = status_of(entry->d_name, "VmRSS:");
+            kib = resident > kib ? resident : kib;
+        }
+    }
+    if (processes != NULL) {
+        closedir(processes);
+    }
+    return kib;
+}
+
+/* The most that a worker process has held that has ended, in KiB. */
+static long peak_of_workers(void) {
+    struct rusage usage;
+    getrusage(RUSAGE_CHILDREN, &usage);
+    return usage.ru_maxrss;
 }
 
 /* VmHWM starts anew at what is resident now. */
@@ -343,9 +374,9 @@ static void check_same_realm(const enclave_outcome_t *before, const enclave_outc
 }
 
 /* Whether a thread that the attack ran on may stay for ever, with what it holds: in a native that does not look up, or
- * parked where the engine could not go on. */
+ * parked where the engine could not go on. A process never may. */
 static bool is_lost(const case_t *a_case) {
-    return flag(a_case, "sticks") || flag(a_case, "crash");
+    return !in_process() && (flag(a_case, "sticks") || flag(a_case, "crash"));
 }
 
 /* Waits until no worker is busy, and says if one stays so. */
@@ -395,11 +426,11 @@ static void check_peak(const results_t *results, long limit_kib) {
 
 /* What the process holds, in KiB: what is resident, and what malloc says is in use and free. */
 typedef struct {
-    long resident, used, free;
+    long resident, used, free, worker;
 } memory_t;
 
 static memory_t measure_memory(void) {
-    memory_t memory = {memory_of("VmRSS"), 0, 0};
+    memory_t memory = {memory_of("VmRSS"), 0, 0, in_process() ? memory_of_worker() : 0};
     struct mallinfo2 info = mallinfo2();
     memory.used = (long)((info.uordblks + info.hblkhd) / 1024);
     memory.free = (long)(info.fordblks / 1024);
@@ -416,7 +447,7 @@ static void check_memory(const case_t *a_case, enclave_pool_t *pool, const memor
         run_quietly(pool, EXECUTIONS_TO_SETTLE);
         memory_t now = measure_memory();
         long freed = now.free > before->free ? now.free - before->free : 0;
-        results->rss_left_kib = now.resident - before->resident;
+        results->rss_left_kib = now.resident + now.worker - before->resident - before->worker;
         used = now.used - before->used;
         resident = results->rss_left_kib - freed;
         if (used <= tolerance && resident <= tolerance) {
@@ -478,10 +509,14 @@ static void run_case(const case_t *a_case, const attack_options_t *how) {
     enclave_outcome_t *after = look_at_realm(pool, probe.data, "after the attack");
     check_same_realm(realm, after);
     check_idle(a_case, pool);
-    results.peak_over_limit_kib = memory_of("VmHWM") - before.resident - limit_kib_of(pool) - host_kib(a_case);
-    check_peak(&results, limit_kib_of(pool));
+    long limit_kib = limit_kib_of(pool);
+    results.peak_over_limit_kib = memory_of("VmHWM") - before.resident - limit_kib - host_kib(a_case);
     check_memory(a_case, pool, &before, &results);
     shut_down(pool);
+    if (in_process()) {
+        results.peak_over_limit_kib += peak_of_workers() - before.worker;
+    }
+    check_peak(&results, limit_kib);
     write_results(&results);
     _exit(0);
 }

@@ -232,12 +232,18 @@ static inline enclave_preset_t preset_of(const case_t *a_case) {
 }
 
 /* One worker of 64 MiB, unless the case says otherwise; `limit_mib` overrides that, if it is not 0. */
+/* Whether workers are processes: `hostile --process` says so to the process of every case. */
+static inline bool in_process(void) {
+    return getenv("ENCLAVE_HOSTILE_PROCESS") != NULL;
+}
+
 static inline enclave_config_t *config_of(const case_t *a_case, uint64_t limit_mib) {
     enclave_config_t *config = enclave_config_new(preset_of(a_case));
     enclave_config_set(config, ENCLAVE_SETTING_MIN_WORKERS, 1);
     enclave_config_set(config, ENCLAVE_SETTING_MAX_WORKERS, 1);
     enclave_config_set(config, ENCLAVE_SETTING_MEMORY_LIMIT_PER_WORKER, 64 * MIB);
     enclave_config_set(config, ENCLAVE_SETTING_GRACEFUL_SHUTDOWN_TIMEOUT_MS, 100);
+    enclave_config_set(config, ENCLAVE_SETTING_ISOLATION, in_process());
     apply(a_case, "pool", config, NULL);
     if (limit_mib != 0) {
         enclave_config_set(config, ENCLAVE_SETTING_MEMORY_LIMIT_PER_WORKER, limit_mib * MIB);

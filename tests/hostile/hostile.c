@@ -290,7 +290,7 @@ static void print_json(const attempt_t *attempts, size_t count) {
 
 static void usage(void) {
     puts("hostile [--dir DIR] [--family NAME] [--case PART] [--limit-mb N] [--timeout-ms N] [--jobs N] [--sweep]\n"
-         "        [--verbose] [--json]\n"
+         "        [--process] [--verbose] [--json]\n"
          "Runs the attacks of DIR (tests/hostile). --limit-mb and --timeout-ms stand over what the cases say; --sweep\n"
          "runs one family (memory) under limits from 16 to 512 MiB.");
     exit(2);
@@ -300,7 +300,7 @@ int main(int argc, char **argv) {
     static const struct option names[] = {
         {"dir", 1, NULL, 'd'},        {"family", 1, NULL, 'f'}, {"case", 1, NULL, 'c'},    {"limit-mb", 1, NULL, 'l'},
         {"timeout-ms", 1, NULL, 't'}, {"jobs", 1, NULL, 'j'},   {"sweep", 0, NULL, 's'},   {"verbose", 0, NULL, 'v'},
-        {"json", 0, NULL, 'o'},       {"run-index", 1, NULL, 'r'}, {NULL, 0, NULL, 0}};
+        {"process", 0, NULL, 'p'},   {"json", 0, NULL, 'o'},       {"run-index", 1, NULL, 'r'}, {NULL, 0, NULL, 0}};
     const char *run_index = NULL;
     for (int name; (name = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         switch (name) {
@@ -313,6 +313,7 @@ int main(int argc, char **argv) {
         case 's': options.sweep = true; break;
         case 'v': options.verbose = true; break;
         case 'o': options.json = true; break;
+        case 'p': setenv("ENCLAVE_HOSTILE_PROCESS", "1", 1); break;
         case 'r': run_index = optarg; break;
         default: usage();
         }

@@ -8,6 +8,7 @@
 //! the execution may do and where it is; whatever does not fit ends the worker with [`RecycleReason::Protocol`]. What a
 //! worker says of its own use of time is believed only as far as our clock allows.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -100,7 +101,7 @@ impl ProcessLauncher {
             conversation: Conversation {
                 socket,
                 incoming: Incoming::new(frame::MAX_GREETING),
-                sending: Vec::new(),
+                sending: VecDeque::new(),
                 sent: 0,
             },
             channel: Arc::new(Channel {
@@ -464,17 +465,14 @@ fn recycle_reason(kill: KillReason) -> RecycleReason {
 struct Conversation {
     socket: OwnedFd,
     incoming: Incoming,
-    sending: Vec<u8>,
+    /// Frames that are not sent yet, but for some bytes of the first.
+    sending: VecDeque<Vec<u8>>,
     sent: usize,
 }
 
 impl Conversation {
-    fn push(&mut self, frames: Vec<u8>) {
-        if self.sending.is_empty() {
-            self.sending = frames;
-        } else {
-            self.sending.extend_from_slice(&frames);
-        }
+    fn push(&mut self, frame: Vec<u8>) {
+        self.sending.push_back(frame);
     }
 
     /// Nothing has come that nobody waits for, and the worker is there.
@@ -490,18 +488,23 @@ impl Conversation {
     }
 
     fn flush(&mut self) -> Result<(), Trouble> {
-        while self.sent < self.sending.len() {
+        while let Some(frame) = self.sending.front() {
             let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-            match send(&self.socket, &self.sending[self.sent..], flags) {
-                Ok(sent) => self.sent += sent,
+            match send(&self.socket, &frame[self.sent..], flags) {
+                Ok(sent) if self.sent + sent < frame.len() => self.sent += sent,
+                Ok(_) => {
+                    self.sending.pop_front();
+                    self.sent = 0;
+                }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return Ok(()),
                 // What it has said before may still be read.
-                Err(_) => break,
+                Err(_) => {
+                    self.sending.clear();
+                    self.sent = 0;
+                }
             }
         }
-        self.sending.clear();
-        self.sent = 0;
         Ok(())
     }
 
@@ -518,9 +521,6 @@ impl Conversation {
     }
 
     fn shrink(&mut self) {
-        if self.sending.is_empty() && self.sending.capacity() > KEPT_BUFFER {
-            self.sending = Vec::new();
-        }
         self.incoming.shrink();
     }
 }
@@ -618,7 +618,7 @@ struct ChannelState {
     /// Tool calls without an answer.
     pending: u32,
     /// Frames to be sent.
-    outbox: Vec<u8>,
+    outbox: Vec<Vec<u8>>,
     /// The driver sleeps, or is about to.
     asleep: bool,
 }
@@ -636,9 +636,7 @@ impl Channel {
     fn take_outbox(&self, conversation: &mut Conversation) -> bool {
         let frames = std::mem::take(&mut lock(&self.state).outbox);
         let more = !frames.is_empty();
-        if more {
-            conversation.push(frames);
-        }
+        conversation.sending.extend(frames);
         more
     }
 
@@ -684,7 +682,7 @@ impl Channel {
             let mut state = lock(&channel.state);
             if state.execution == execution {
                 state.pending -= 1;
-                state.outbox.extend_from_slice(&frame);
+                state.outbox.push(frame);
                 channel.wake(&mut state);
             }
         })
@@ -702,7 +700,7 @@ impl Control for Channel {
             state.kill.get_or_insert(reason);
             // If it takes no more, it has been told often enough.
             let _ = send(&self.kills, &execution.to_le_bytes(), SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
-            state.outbox.extend_from_slice(&frame::encode(&ToWorker::Kill { execution }));
+            state.outbox.push(frame::encode(&ToWorker::Kill { execution }));
             self.wake(&mut state);
         }
     }

@@ -23,6 +23,11 @@ use crate::error::Error;
 use crate::execution::{ConsoleLine, ToolCall, ToolReply};
 use crate::sandbox::{self, Budget};
 
+/// Bytes read at once.
+const CHUNK: usize = 64 * 1024;
+/// What the buffer of frames keeps of its size.
+const KEPT_BUFFER: usize = 256 * 1024;
+
 /// Exit codes, for whoever looks at a worker that did not start.
 const BAD_CALL: i32 = 2;
 const CUT_OFF: i32 = 3;
@@ -192,6 +197,7 @@ impl Pool {
             if let Some(source) = self.misbehave.and_then(|misbehave| misbehave(&request.source, request.id)) {
                 request.source = source.into();
             }
+            self.frames.borrow_mut().shrink();
             *self.calls.borrow_mut() = Calls { execution: request.id, ..Calls::default() };
             let report = isolate.execute(&request, self);
             // Dropping a reply answers it, to an execution that is over.
@@ -268,6 +274,7 @@ impl Host for Pool {
             if frame.and_then(|frame| self.handle(frame)).is_none() {
                 exit(CUT_OFF);
             }
+            frames.shrink();
         }
         true
     }
@@ -321,6 +328,13 @@ impl Frames {
         }
     }
 
+    /// Lets a large frame go that has been read.
+    fn shrink(&mut self) {
+        if self.end == self.bytes.len() && self.bytes.capacity() > KEPT_BUFFER {
+            *self = Frames::default();
+        }
+    }
+
     /// Whether there is something to read, or the end; waits for it, at most until then.
     fn wait(&self, until: Option<Instant>) -> bool {
         if self.end < self.bytes.len() {
@@ -333,9 +347,6 @@ impl Frames {
     fn receive(&mut self) -> Option<()> {
         self.bytes.drain(..self.start);
         self.start = 0;
-        if self.bytes.is_empty() && self.bytes.capacity() > CHUNK * 4 {
-            self.bytes = Vec::new();
-        }
         self.bytes.reserve(CHUNK);
         loop {
             match recv(socket(), spare_capacity(&mut self.bytes), RecvFlags::empty()) {
@@ -348,4 +359,3 @@ impl Frames {
     }
 }
 
-const CHUNK: usize = 64 * 1024;
