@@ -213,6 +213,13 @@ fn every_forbidden_system_call_ends_the_worker_and_is_counted() {
         "sched_setaffinity",
         "mmap-rwx",
         "mprotect-rwx",
+        "mmap-shared",
+        "mmap-growing",
+        "mmap-huge",
+        "mmap-file",
+        "send-out-of-band",
+        "receive-ahead",
+        "clock-of-another",
         "write-elsewhere",
         "read",
     ];
@@ -268,7 +275,7 @@ fn a_worker_that_breaks_the_protocol_is_ended_and_says_nothing_that_is_believed(
         }))
         .build()
         .unwrap();
-    // In CBOR: 81/82 arrays of enum and fields; the execution's id is one byte, since ids here are small.
+    // In CBOR, an enum is an array of its number and the array of its fields; ID becomes the execution's id.
     let frames = [
         ("garbage", "misbehave frame ffffffff"),
         ("no frame of the table", "misbehave frame 82 18 63 80"),
@@ -284,8 +291,8 @@ fn a_worker_that_breaks_the_protocol_is_ended_and_says_nothing_that_is_believed(
         ("a tool with an improper name", "misbehave frame 82 00 84 ID 01 61 20 f6"),
         ("an argument that is too deep", "misbehave frame 82 00 84 ID 01 61 61 81 81 81 80"),
         ("a value of an unknown tag", "misbehave frame 82 00 84 ID 01 61 61 c9 00"),
-        ("a kill that nobody asked for", "misbehave frame 82 02 84 ID 82 05 80 f6 86 00 00 00 00 00 00"),
-        ("a reason that does not exist", "misbehave frame 82 02 84 ID 82 03 80 18 63 86 00 00 00 00 00 00"),
+        ("a kill that nobody asked for", "misbehave frame 82 02 85 ID 82 05 80 f6 86 00 00 00 00 00 00 82 f4 f4"),
+        ("a reason that does not exist", "misbehave frame 82 02 85 ID 82 03 80 18 63 86 00 00 00 00 00 00 82 f4 f4"),
     ];
     for (what, source) in frames {
         match run(&pool, source) {
@@ -305,7 +312,7 @@ fn a_worker_that_breaks_the_protocol_is_ended_and_says_nothing_that_is_believed(
 fn a_forged_end_is_only_the_executions_own_result() {
     let pool = Pool::new(config(MISBEHAVING)).unwrap();
     // Done with the value 7; what the real execution says afterwards belongs to none, and ends the worker.
-    let forged = "misbehave frame 82 02 84 ID 82 00 81 07 f6 86 00 00 00 00 00 00";
+    let forged = "misbehave frame 82 02 85 ID 82 00 81 07 f6 86 00 00 00 00 00 00 82 f4 f4";
     assert_eq!(run(&pool, forged).unwrap(), Value::Number(7.0));
     // It may come before the next execution or in the middle of it; that one is then the last on this worker.
     let next = run(&pool, "20 + 22");
@@ -535,4 +542,103 @@ fn a_host_that_waits_for_all_children_or_ignores_them_disturbs_nobody() {
     let own = std::process::Command::new("true").spawn().unwrap().wait().unwrap();
     assert!(own.success());
     use_it();
+}
+
+#[test]
+fn a_fork_of_the_host_that_holds_its_files_hides_no_death() {
+    if !is_alone("a_fork_of_the_host_that_holds_its_files_hides_no_death") {
+        return;
+    }
+    let pool = Pool::new(PoolConfig { max_executions_per_worker: 1, ..config(MISBEHAVING) }).unwrap();
+    let mut forks = Vec::new();
+    for round in 0..10 {
+        // Some of them are made while a worker starts, and so have both ends of its sockets.
+        // SAFETY: the child only sleeps and ends.
+        match unsafe { libc::fork() } {
+            0 => unsafe {
+                libc::sleep(60);
+                libc::_exit(0)
+            },
+            child => forks.push(child),
+        }
+        let result = run(&pool, if round % 2 == 0 { "misbehave exit 3" } else { "1" });
+        let status = result.as_ref().map_or_else(Error::status, |_| Status::Ok);
+        assert_eq!(status, if round % 2 == 0 { Status::WorkerCrashed } else { Status::Ok }, "{result:?}");
+    }
+    drop(pool);
+    for child in forks {
+        // SAFETY: our own children, which are no workers.
+        unsafe {
+            libc::kill(child, libc::SIGKILL);
+            libc::waitpid(child, std::ptr::null_mut(), 0);
+        }
+    }
+}
+
+#[test]
+fn a_reply_that_is_kept_for_ever_keeps_nothing_of_its_worker_open() {
+    if !is_alone("a_reply_that_is_kept_for_ever_keeps_nothing_of_its_worker_open") {
+        return;
+    }
+    let kept: Arc<std::sync::Mutex<Vec<ToolCall>>> = Arc::default();
+    let keep = kept.clone();
+    let config = PoolConfig { max_executions_per_worker: 1, ..config(WORKER) };
+    let builder = Pool::builder(config).tool("keep", Arc::new(move |call| keep.lock().unwrap().push(call)));
+    let pool = builder.build().unwrap();
+    let fds = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let settled = || {
+        wait_for(&pool, |stats| stats.workers.idle == 1 && stats.workers.recycling == 0);
+        fds()
+    };
+    let before = settled();
+    for _ in 0..10 {
+        run(&pool, "tools.keep(1); 2").unwrap();
+    }
+    assert_eq!((settled(), kept.lock().unwrap().len()), (before, 10));
+}
+
+#[test]
+fn the_executable_is_found_by_its_variable_and_beside_the_program() {
+    if !is_alone("the_executable_is_found_by_its_variable_and_beside_the_program") {
+        return;
+    }
+    let search = || Pool::new(PoolConfig { worker_path: None, ..config(WORKER) });
+    // Of this test's own directory, and of the one above it.
+    check_alive(&search().unwrap());
+    // SAFETY: no other thread of this process looks at the environment.
+    unsafe { std::env::set_var("ENCLAVE_WORKER", "/nowhere/worker") };
+    let error = search().unwrap_err().to_string();
+    assert!(error.contains("ENCLAVE_WORKER is /nowhere/worker, which does not exist"), "{error}");
+    // SAFETY: as above.
+    unsafe { std::env::set_var("ENCLAVE_WORKER", MISBEHAVING) };
+    let misbehaving = search().unwrap();
+    assert_eq!(run(&misbehaving, "misbehave exit 3").unwrap_err().status(), Status::WorkerCrashed);
+}
+
+#[test]
+fn without_file_descriptors_no_worker_starts_and_it_is_said() {
+    if !is_alone("without_file_descriptors_no_worker_starts_and_it_is_said") {
+        return;
+    }
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the limit is a valid place; lowering it only concerns this process.
+    unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) };
+    let set = |most: u64| {
+        let limit = libc::rlimit { rlim_cur: most, rlim_max: limit.rlim_max };
+        // SAFETY: as above.
+        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0);
+    };
+    let open = std::fs::read_dir("/proc/self/fd").unwrap().count() as u64;
+    for most in open..open + 8 {
+        set(most);
+        let result = Pool::new(config(WORKER));
+        set(limit.rlim_cur);
+        if let Err(error) = &result {
+            assert_eq!(error.status(), Status::WorkerStartup, "{error}");
+            assert!(error.to_string().contains("could not be"), "{error}");
+        }
+        drop(result);
+        assert_eq!(children(), Vec::<u32>::new());
+    }
+    check_alive(&Pool::new(config(WORKER)).unwrap());
 }

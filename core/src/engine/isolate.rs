@@ -365,10 +365,15 @@ impl Isolate {
 
     /// Collects garbage when enough has gathered. `idle` says that nothing waits for this worker.
     pub(crate) fn rest(&mut self, idle: bool) {
-        let due = if idle { EXECUTIONS_PER_IDLE_GC } else { EXECUTIONS_PER_GC };
-        if self.executions_since_gc >= due || self.state.ledger.wants_collection() {
+        if self.rest_is_due(idle) {
             self.collect_garbage();
         }
+    }
+
+    /// Whether [`Isolate::rest`] would do anything.
+    pub(crate) fn rest_is_due(&self, idle: bool) -> bool {
+        let due = if idle { EXECUTIONS_PER_IDLE_GC } else { EXECUTIONS_PER_GC };
+        self.executions_since_gc >= due || self.state.ledger.wants_collection()
     }
 
     fn collect_garbage(&mut self) {

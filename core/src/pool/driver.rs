@@ -60,7 +60,8 @@ fn serve(shared: &Shared, mut worker: impl Worker, id: u64, signal: &Condvar) {
         let report = match execute(&mut worker, &assignment.request, &host) {
             Ok(report) => report,
             Err(reason) => {
-                shared.update(|state, now, effects| state.give_back(id, *assignment, reason, now, effects));
+                let rest = shared.update(|state, now, effects| state.give_back(id, *assignment, reason, now, effects));
+                callback::call(shared.id, || drop(rest));
                 break;
             }
         };

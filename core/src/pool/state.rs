@@ -438,7 +438,8 @@ impl State {
         }
     }
 
-    /// A worker gives an execution back of which nothing was run, because it is of no use any more.
+    /// A worker gives an execution back of which nothing was run, because it is of no use any more. What is left of it is
+    /// returned, to be dropped outside of the lock.
     pub(super) fn give_back(
         &mut self,
         worker: u64,
@@ -446,13 +447,22 @@ impl State {
         reason: RecycleReason,
         now: Instant,
         effects: &mut Effects,
-    ) {
-        // Set aside meanwhile: the execution has its outcome.
-        if !matches!(self.workers.get(&worker), Some(Slot { stage: Stage::Executing(_), .. })) {
-            return;
-        }
+    ) -> Option<Assignment> {
+        let executions = match self.workers.get(&worker) {
+            Some(Slot { stage: Stage::Executing(_), executions, .. }) => *executions,
+            // Set aside meanwhile: the execution has its outcome.
+            _ => return Some(assignment),
+        };
         self.metrics.recycled(reason);
-        let Some(Stage::Executing(running)) = self.enter(worker, Stage::Recycling(reason)) else { return };
+        let Some(Stage::Executing(running)) = self.enter(worker, Stage::Recycling(reason)) else {
+            return Some(assignment);
+        };
+        if executions == 1 {
+            // It had not served any: as if it had not started.
+            let retry_at = now + self.rules.patience.start_retry(1);
+            self.start.retry_at = Some(retry_at);
+            self.expect(retry_at, effects);
+        }
         let Running { id, completer, limits, started, queue_wait, kill, .. } = *running;
         let Assignment { request, host } = assignment;
         let since = started - queue_wait;
@@ -460,9 +470,13 @@ impl State {
         match kill {
             Some(kill) => self.end_waiting(job, since, kill.error(&limits), now, effects),
             None if !self.is_open() => self.end_waiting(job, since, Error::PoolClosed, now, effects),
-            None => self.queue.put_back(id, since, job),
+            None => {
+                self.queue.put_back(id, since, job);
+                self.expect(since + self.rules.queue_timeout, effects);
+            }
         }
         self.balance(now, effects);
+        None
     }
 
     /// An execution has its outcome, to be published outside of the lock.

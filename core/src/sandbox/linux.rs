@@ -1,15 +1,15 @@
 //! The parts of the sandbox, made of what Linux has.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetError, RulesetStatus, Scope,
 };
 use rustix::process::{
-    DumpableBehavior, Pid, Resource, Rlimit, Signal, getppid, set_dumpable_behavior, set_parent_process_death_signal,
-    setrlimit,
+    DumpableBehavior, Pid, Resource, Rlimit, Signal, getppid, getrlimit, set_dumpable_behavior,
+    set_parent_process_death_signal, setrlimit,
 };
 use rustix::thread::set_no_new_privs;
 
@@ -46,7 +46,9 @@ pub(crate) unsafe fn detach() -> io::Result<()> {
         // One heap for all threads: the C library's other heaps look at a file in /proc before they shrink.
         #[cfg(target_env = "gnu")]
         libc::mallopt(libc::M_ARENA_MAX, 1);
-        libc::close_range(3, libc::c_uint::MAX, 0);
+        if libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) != 0 {
+            close_one_by_one()?;
+        }
         // What the host ignores is inherited; Rust's own handlers would only delay a crash.
         for signal in 1..=libc::SIGSYS {
             libc::signal(signal, libc::SIG_DFL);
@@ -55,6 +57,22 @@ pub(crate) unsafe fn detach() -> io::Result<()> {
     }
     std::env::set_current_dir("/")?;
     set_no_new_privs(true)?;
+    Ok(())
+}
+
+/// Closes all file descriptors but 0, 1 and 2, for kernels that cannot do it at once.
+///
+/// # Safety
+///
+/// None of them may be in use.
+unsafe fn close_one_by_one() -> io::Result<()> {
+    let name = |entry: io::Result<fs::DirEntry>| Ok(entry?.file_name().to_str().and_then(|fd| fd.parse().ok()));
+    // The directory's own is among them, and closed by now.
+    let open = fs::read_dir("/proc/self/fd")?.map(name).collect::<io::Result<Vec<Option<i32>>>>()?;
+    for fd in open.into_iter().flatten().filter(|fd| *fd > 2) {
+        // SAFETY: by the contract of this function.
+        unsafe { libc::close(fd) };
+    }
     Ok(())
 }
 
@@ -105,13 +123,16 @@ impl Budget {
 
 /// Limits what the process can use, and refuses, for all its threads, every system call that it does not need. What is
 /// missing is returned. There is no way back.
-pub(crate) fn close_system(budget: &Budget) -> Parts {
+pub(crate) fn close_system(budget: &Budget, memory: Memory) -> Parts {
     let mut missing = Parts::default();
-    let limit = |resource, most: u64| setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) }).is_ok();
-    // The kernel counts private writable memory: heap, buffers, stacks.
-    let held = data_size().unwrap_or_default();
+    let limit = |resource, most: u64| {
+        // One that was set from outside stays where it is lower.
+        let most = getrlimit(resource).maximum.map_or(most, |before| before.min(most));
+        setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) }).is_ok()
+    };
+    let held = memory.data();
     let limited = [
-        limit(Resource::Data, held.saturating_add(budget.memory())),
+        held.is_some_and(|held| limit(Resource::Data, held.saturating_add(budget.memory()))),
         limit(Resource::Stack, FIRST_STACK),
         limit(Resource::Nofile, 3),
         limit(Resource::Nproc, 0),
@@ -127,11 +148,21 @@ pub(crate) fn close_system(budget: &Budget) -> Parts {
     missing
 }
 
-/// Bytes that count against the limit of data: `VmData`.
-fn data_size() -> Option<u64> {
-    let statm = fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: u64 = statm.split_ascii_whitespace().nth(5)?.parse().ok()?;
-    Some(pages * rustix::param::page_size() as u64)
+/// The kernel's account of the memory of this process; opened while files can be.
+pub(crate) struct Memory(Option<fs::File>);
+
+impl Memory {
+    pub(crate) fn open() -> Self {
+        Memory(fs::File::open("/proc/self/statm").ok())
+    }
+
+    /// Bytes that count against the limit of data: private writable memory (heap, buffers, stacks).
+    fn data(self) -> Option<u64> {
+        let mut statm = String::new();
+        self.0?.read_to_string(&mut statm).ok()?;
+        let pages: u64 = statm.split_ascii_whitespace().nth(5)?.parse().ok()?;
+        Some(pages * rustix::param::page_size() as u64)
+    }
 }
 
 /// A group of cgroup v2 for one worker process; removed when it is dropped, which must be after the process has ended.
@@ -143,6 +174,8 @@ impl Group {
     /// Makes the group and puts a process into it; none if the kernel refuses any of it.
     pub(crate) fn new(parent: &Path, name: &str, process: u32, budget: &Budget) -> Option<Group> {
         let directory = parent.join(name);
+        // One of an earlier process of the same id, which has ended without removing it, is empty.
+        let _ = fs::remove_dir(&directory);
         fs::create_dir(&directory).ok()?;
         let group = Group { directory };
         let set = |file: &str, value: u64| {

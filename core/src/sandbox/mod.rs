@@ -20,7 +20,7 @@ mod linux;
 mod seccomp;
 
 #[cfg(all(target_os = "linux", not(loom)))]
-pub(crate) use linux::{Budget, Group, close_files, close_system, detach, parent_is};
+pub(crate) use linux::{Budget, Group, Memory, close_files, close_system, detach, parent_is};
 
 /// A part of the sandbox around a worker process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use libc::c_long;
+use seccompiler::SeccompCmpOp::{Eq, Le, MaskedEq};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
 };
@@ -20,7 +21,6 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_sched_yield,
     libc::SYS_restart_syscall,
     // Clocks, where the kernel does not give them without a call, and waiting: for answers, until a timer is due.
-    libc::SYS_clock_gettime,
     libc::SYS_clock_nanosleep,
     libc::SYS_gettimeofday,
     libc::SYS_nanosleep,
@@ -51,6 +51,9 @@ const PR_SET_VMA: u64 = 0x5356_4d41;
 const WRITE: u64 = libc::PROT_WRITE as u64;
 const EXECUTE: u64 = libc::PROT_EXEC as u64;
 
+/// What tells the kinds of memory that can be mapped apart.
+const KINDS_OF_MEMORY: u64 = (libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_GROWSDOWN | libc::MAP_HUGETLB) as u64;
+
 /// Applies the filter to all threads; false if the kernel has no such thing. With `jit`, memory may be made executable,
 /// but none is writable at the same time.
 pub(super) fn apply(jit: bool) -> bool {
@@ -63,32 +66,42 @@ fn filter(jit: bool) -> Option<SeccompFilter> {
     let mut allow = |call: c_long, rule: SeccompRule| rules.entry(call).or_default().push(rule);
 
     // The sockets to the pool are file descriptors 0 and 1; 2 is /dev/null, where the C library's last words go.
+    // Flags and addresses would reach rarely used parts of the kernel.
     for socket in [0, 1] {
-        allow(libc::SYS_recvfrom, when(0, SeccompCmpOp::Eq, socket)?);
+        allow(libc::SYS_recvfrom, rule(&[(0, Eq, socket), (3, Eq, 0), (4, Eq, 0)])?);
     }
-    allow(libc::SYS_sendto, when(0, SeccompCmpOp::Eq, 0)?);
+    let flags = libc::MSG_NOSIGNAL as u64;
+    allow(libc::SYS_sendto, rule(&[(0, Eq, 0), (3, Eq, flags), (4, Eq, 0)])?);
     for call in [libc::SYS_write, libc::SYS_writev] {
-        allow(call, when(0, SeccompCmpOp::Eq, 2)?);
+        allow(call, rule(&[(0, Eq, 2)])?);
     }
-    // Memory that is not executable, or with machine code not writable.
-    for call in [libc::SYS_mmap, libc::SYS_mprotect] {
-        allow(call, when(2, SeccompCmpOp::MaskedEq(EXECUTE), 0)?);
-        if jit {
-            allow(call, when(2, SeccompCmpOp::MaskedEq(WRITE), 0)?);
-        }
+    // Memory that is not executable, or with machine code not writable. It must be private and of the ordinary kind: the
+    // limit of data counts no other.
+    let ordinary = (3, MaskedEq(KINDS_OF_MEMORY), libc::MAP_ANONYMOUS as u64);
+    let mut protections = vec![(2, MaskedEq(EXECUTE), 0)];
+    if jit {
+        protections.push((2, MaskedEq(WRITE), 0));
     }
-    allow(libc::SYS_prctl, when(0, SeccompCmpOp::Eq, PR_SET_VMA)?);
+    for protection in protections {
+        allow(libc::SYS_mprotect, rule(std::slice::from_ref(&protection))?);
+        allow(libc::SYS_mmap, rule(&[protection, ordinary.clone()])?);
+    }
+    // The system's clocks and our own; the negative numbers mean those of other processes.
+    allow(libc::SYS_clock_gettime, rule(&[(0, Le, libc::CLOCK_TAI as u64)])?);
+    allow(libc::SYS_prctl, rule(&[(0, Eq, PR_SET_VMA)])?);
     // An abort raises its signal; no other process can be meant.
-    allow(libc::SYS_tgkill, when(0, SeccompCmpOp::Eq, std::process::id().into())?);
+    allow(libc::SYS_tgkill, rule(&[(0, Eq, std::process::id().into())])?);
 
     let arch = std::env::consts::ARCH.try_into().ok()?;
     SeccompFilter::new(rules, SeccompAction::KillProcess, SeccompAction::Allow, arch).ok()
 }
 
-/// A rule of one condition for an argument.
-fn when(argument: u8, operator: SeccompCmpOp, value: u64) -> Option<SeccompRule> {
-    let condition = SeccompCondition::new(argument, SeccompCmpArgLen::Qword, operator, value).ok()?;
-    SeccompRule::new(vec![condition]).ok()
+/// A rule of conditions for arguments, all of which must hold.
+fn rule(conditions: &[(u8, SeccompCmpOp, u64)]) -> Option<SeccompRule> {
+    let conditions = conditions.iter().map(|(argument, operator, value)| {
+        SeccompCondition::new(*argument, SeccompCmpArgLen::Qword, operator.clone(), *value).ok()
+    });
+    SeccompRule::new(conditions.collect::<Option<_>>()?).ok()
 }
 
 #[cfg(test)]

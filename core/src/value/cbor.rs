@@ -63,8 +63,12 @@ pub fn to_vec(value: &Value, what: &str) -> Result<Vec<u8>, Error> {
 ///
 /// The error is [`Error::InvalidArgument`], says where and what is wrong, and calls the bytes `what`, such as `globals`.
 pub fn from_slice(bytes: &[u8], max_depth: u32, what: &str) -> Result<Value, Error> {
-    let mut reader =
-        Reader { decoder: Decoder::new(bytes), max_depth: max_depth.min(MAX_VALUE_DEPTH), keys_once: true };
+    let mut reader = Reader {
+        decoder: Decoder::new(bytes),
+        max_depth: max_depth.min(MAX_VALUE_DEPTH),
+        keys_once: true,
+        values_left: u64::MAX,
+    };
     let value = reader.value(reader.max_depth).and_then(|value| match reader.decoder.position() {
         end if end == bytes.len() => Ok(value),
         end => Err(Problem::at(end, format!("{} bytes follow the value", bytes.len() - end))),
@@ -79,9 +83,13 @@ pub fn from_slice(bytes: &[u8], max_depth: u32, what: &str) -> Result<Value, Err
 
 /// Reads a value that is a part of something larger and was made by [`write`]. Texts with lone surrogates may have
 /// become equal on the way into a [`Value`], so keys may occur twice here.
-pub(crate) fn read(from: &mut Decoder<'_>) -> Result<Value, String> {
-    let mut reader = Reader { decoder: from.clone(), max_depth: MAX_VALUE_DEPTH, keys_once: false };
+///
+/// There may be at most so many values in it, which are taken off: a value of one byte takes many times that in memory.
+pub(crate) fn read(from: &mut Decoder<'_>, values: &mut u64) -> Result<Value, String> {
+    let mut reader =
+        Reader { decoder: from.clone(), max_depth: MAX_VALUE_DEPTH, keys_once: false, values_left: *values };
     let value = reader.value(reader.max_depth).map_err(|problem| problem.what)?;
+    *values = reader.values_left;
     from.set_position(reader.decoder.position());
     Ok(value)
 }
@@ -198,11 +206,14 @@ struct Reader<'b> {
     max_depth: u32,
     /// Refuse an object that has a key twice.
     keys_once: bool,
+    values_left: u64,
 }
 
 impl<'b> Reader<'b> {
     fn value(&mut self, levels_left: u32) -> Read<Value> {
         let start = self.decoder.position();
+        let left = self.values_left.checked_sub(1);
+        self.values_left = left.ok_or_else(|| Problem::at(start, "there are too many values"))?;
         match self.peek()? {
             Type::Undefined => self.token(|d| d.undefined()).map(|()| Value::Undefined),
             Type::Null => self.token(|d| d.null()).map(|()| Value::Null),

@@ -79,6 +79,7 @@ pub(super) struct Ready {
 
 /// What a pool tells a worker that is ready.
 #[derive(Debug, Encode, Decode)]
+#[cbor(context_bound = "Values")]
 pub(super) enum ToWorker<'a> {
     #[n(0)]
     Execute(#[b(0)] Execute<'a>),
@@ -106,6 +107,7 @@ pub(super) enum ToWorker<'a> {
 
 /// A [`Request`]. Limits that only the pool watches are not in it.
 #[derive(Debug, Encode, Decode)]
+#[cbor(context_bound = "Values")]
 pub(super) struct Execute<'a> {
     #[n(0)]
     id: u64,
@@ -141,6 +143,7 @@ pub(super) struct Execute<'a> {
 
 /// How a tool call was answered.
 #[derive(Debug, Encode, Decode)]
+#[cbor(context_bound = "Values")]
 pub(super) enum Answer {
     #[n(0)]
     Resolve(#[cbor(n(0), with = "value")] Value),
@@ -163,6 +166,7 @@ pub(super) enum Answer {
 
 /// What a worker that is ready tells its pool.
 #[derive(Debug, Encode, Decode)]
+#[cbor(context_bound = "Values")]
 pub(super) enum FromWorker {
     #[n(0)]
     ToolCall {
@@ -196,7 +200,13 @@ pub(super) enum FromWorker {
         condemned: Option<u8>,
         #[n(3)]
         usage: Usage,
+        /// Whether the worker should rest before the next one: if nothing waits, and if something does.
+        #[n(4)]
+        rest_due: (bool, bool),
     },
+    /// It has rested, and holds so many bytes.
+    #[n(3)]
+    Rested(#[n(0)] u64),
 }
 
 /// What an execution took.
@@ -219,6 +229,7 @@ pub(super) struct Usage {
 
 /// How an execution ended. The numbers of the limits are not in it: the pool knows them better.
 #[derive(Debug, Encode, Decode)]
+#[cbor(context_bound = "Values")]
 pub(super) enum End {
     #[n(0)]
     Value(#[cbor(n(0), with = "value")] Value),
@@ -298,19 +309,50 @@ const MESSAGES: [&str; 4] = ["the result", "a tool argument", "a tool reply", "a
 pub(super) struct Malformed(pub String);
 
 /// A frame with its length.
-pub(super) fn encode(frame: &impl Encode<()>) -> Vec<u8> {
+pub(super) fn encode(frame: &impl Encode<OfPool>) -> Vec<u8> {
     let mut bytes = vec![0; HEADER];
     // Writing to a Vec cannot fail, nor can any of the encoders here.
-    let _ = Encoder::new(&mut bytes).encode(frame);
+    let _ = Encoder::new(&mut bytes).encode_with(frame, &mut { OF_POOL });
     let length = u32::try_from(bytes.len() - HEADER).unwrap_or(u32::MAX);
     bytes[..HEADER].copy_from_slice(&length.to_le_bytes());
     bytes
 }
 
+/// How many values a frame may still have.
+pub(super) trait Values {
+    fn values(&mut self) -> &mut u64;
+}
+
+/// A frame of a worker: every value counts 8 bytes at least in a message.
+pub(super) struct OfWorker(u64);
+
+impl OfWorker {
+    pub(super) fn new(max_message_size: u64) -> Self {
+        OfWorker(max_message_size / 8 + 1)
+    }
+}
+
+impl Values for OfWorker {
+    fn values(&mut self) -> &mut u64 {
+        &mut self.0
+    }
+}
+
+/// A frame of the pool, which a worker trusts.
+pub(super) struct OfPool(u64);
+
+impl Values for OfPool {
+    fn values(&mut self) -> &mut u64 {
+        &mut self.0
+    }
+}
+
+pub(super) const OF_POOL: OfPool = OfPool(u64::MAX);
+
 /// Reads a frame, without its length.
-pub(super) fn decode<'b, T: Decode<'b, ()>>(bytes: &'b [u8]) -> Result<T, Malformed> {
+pub(super) fn decode<'b, C, T: Decode<'b, C>>(bytes: &'b [u8], mut from: C) -> Result<T, Malformed> {
     let mut decoder = Decoder::new(bytes);
-    let frame = decoder.decode().map_err(|error| Malformed(error.to_string()))?;
+    let frame = decoder.decode_with(&mut from).map_err(|error| Malformed(error.to_string()))?;
     match decoder.position() {
         end if end == bytes.len() => Ok(frame),
         end => Err(Malformed(format!("{} bytes follow the frame", bytes.len() - end))),
@@ -399,7 +441,7 @@ impl Answer {
 
 impl FromWorker {
     /// The end of an execution as its worker reports it; `memory` is what the worker holds after it.
-    pub(super) fn done(report: Report, memory: u64) -> Self {
+    pub(super) fn done(report: Report, memory: u64, rest_due: (bool, bool)) -> Self {
         let Report { result, stats, condemned } = report;
         FromWorker::Done {
             execution: stats.execution_id,
@@ -413,6 +455,7 @@ impl FromWorker {
                 tool_calls: stats.tool_calls,
                 console_calls: stats.console_calls,
             },
+            rest_due,
         }
     }
 }
@@ -500,7 +543,10 @@ impl End {
                 None => return Err(Malformed(format!("there is no message {what}"))),
             },
             End::Internal(message) => Error::Internal { message },
-            End::Crashed { reason, signal } => Error::WorkerCrashed { reason, signal },
+            // The kernel tells of the sandbox's signal, not the worker.
+            End::Crashed { reason, signal } => {
+                Error::WorkerCrashed { reason, signal: signal.filter(|signal| *signal != libc::SIGSYS) }
+            }
         };
         Ok(Err(error))
     }
@@ -532,8 +578,8 @@ mod value {
         cbor::write(to, value)
     }
 
-    pub(super) fn decode<C>(from: &mut Decoder<'_>, _: &mut C) -> Result<Value, minicbor::decode::Error> {
-        cbor::read(from).map_err(minicbor::decode::Error::message)
+    pub(super) fn decode<C: Values>(from: &mut Decoder<'_>, left: &mut C) -> Result<Value, minicbor::decode::Error> {
+        cbor::read(from, left.values()).map_err(minicbor::decode::Error::message)
     }
 }
 
@@ -550,11 +596,11 @@ mod globals {
         globals.iter().try_for_each(|(name, value)| cbor::write(to.str(name)?, value))
     }
 
-    pub(super) fn decode<C>(
+    pub(super) fn decode<C: Values>(
         from: &mut Decoder<'_>,
-        _: &mut C,
+        left: &mut C,
     ) -> Result<Cow<'static, [(String, Value)]>, minicbor::decode::Error> {
-        match cbor::read(from) {
+        match cbor::read(from, left.values()) {
             Ok(Value::Object(globals)) => Ok(Cow::Owned(globals)),
             Ok(_) => Err(minicbor::decode::Error::message("globals are no map")),
             Err(problem) => Err(minicbor::decode::Error::message(problem)),
@@ -584,7 +630,11 @@ mod tests {
         }
     }
 
-    fn body(frame: &impl Encode<()>) -> Vec<u8> {
+    fn of_worker() -> OfWorker {
+        OfWorker::new(1 << 20)
+    }
+
+    fn body(frame: &impl Encode<OfPool>) -> Vec<u8> {
         let bytes = encode(frame);
         let header = *bytes.first_chunk().unwrap();
         assert_eq!(length(header, usize::MAX).unwrap(), bytes.len() - HEADER);
@@ -593,7 +643,7 @@ mod tests {
 
     fn done(result: Result<Value, Error>) -> FromWorker {
         let stats = ExecutionStats { execution_id: 7, tool_calls: 3, ..Default::default() };
-        FromWorker::done(Report { result, stats, condemned: Some(RecycleReason::MemoryLimit) }, 99)
+        FromWorker::done(Report { result, stats, condemned: Some(RecycleReason::MemoryLimit) }, 99, (true, false))
     }
 
     /// Frames of both directions, for mutation.
@@ -618,7 +668,7 @@ mod tests {
     fn a_request_arrives_as_it_was_but_for_what_only_the_pool_needs() {
         let sent = request();
         let bytes = body(&ToWorker::Execute(Execute::new(&sent)));
-        let ToWorker::Execute(execute) = decode(&bytes).unwrap() else { panic!() };
+        let ToWorker::Execute(execute) = decode(&bytes, OF_POOL).unwrap() else { panic!() };
         let received = execute.into_request(sent.max_message_size).unwrap();
         assert_eq!(format!("{received:?}"), format!("{sent:?}"));
     }
@@ -646,7 +696,7 @@ mod tests {
         ];
         for result in results {
             let bytes = body(&done(result.clone()));
-            let FromWorker::Done { end, execution: 7, .. } = decode(&bytes).unwrap() else { panic!() };
+            let FromWorker::Done { end, execution: 7, .. } = decode(&bytes, of_worker()).unwrap() else { panic!() };
             assert_eq!(end.into_result(&request, 4, None).unwrap(), result);
         }
         for (kill, error) in [
@@ -664,11 +714,14 @@ mod tests {
     fn a_frame_that_is_cut_short_or_goes_on_is_refused() {
         for bytes in frames() {
             for end in 0..bytes.len() {
-                assert!(decode::<FromWorker>(&bytes[..end]).is_err());
-                assert!(decode::<ToWorker>(&bytes[..end]).is_err());
+                assert!(decode::<_, FromWorker>(&bytes[..end], of_worker()).is_err());
+                assert!(decode::<_, ToWorker>(&bytes[..end], OF_POOL).is_err());
             }
             let longer = [&bytes[..], &[0]].concat();
-            assert!(decode::<FromWorker>(&longer).is_err() && decode::<ToWorker>(&longer).is_err());
+            assert!(
+                decode::<_, FromWorker>(&longer, of_worker()).is_err()
+                    && decode::<_, ToWorker>(&longer, OF_POOL).is_err()
+            );
         }
     }
 
@@ -678,10 +731,18 @@ mod tests {
         for head in [0x9b, 0xbb, 0x7b, 0x5b] {
             let mut bytes = vec![0x82, 0x02, 0x84, 0x07, 0x82, 0x00, 0x81, head];
             bytes.extend((1u64 << 62).to_be_bytes());
-            assert!(decode::<FromWorker>(&bytes).is_err());
+            assert!(decode::<_, FromWorker>(&bytes, of_worker()).is_err());
         }
         assert!(length(u32::MAX.to_le_bytes(), max_frame(1 << 20)).is_err());
         assert!(length(0u32.to_le_bytes(), 0).is_ok());
+    }
+
+    #[test]
+    fn a_frame_of_many_small_values_is_refused_before_it_takes_their_memory() {
+        let array = |length: usize| body(&done(Ok(Value::Array(vec![Value::Null; length]))));
+        assert!(decode::<_, FromWorker>(&array(1000), OfWorker::new(8000)).is_ok());
+        let Malformed(problem) = decode::<_, FromWorker>(&array(1001), OfWorker::new(8000)).unwrap_err();
+        assert!(problem.contains("there are too many values"), "{problem}");
     }
 
     proptest! {
@@ -689,10 +750,10 @@ mod tests {
 
         #[test]
         fn whatever_comes_is_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = decode::<FromWorker>(&bytes);
-            let _ = decode::<ToWorker>(&bytes);
-            let _ = decode::<Start>(&bytes);
-            let _ = decode::<Ready>(&bytes);
+            let _ = decode::<_, FromWorker>(&bytes, of_worker());
+            let _ = decode::<_, ToWorker>(&bytes, OF_POOL);
+            let _ = decode::<_, Start>(&bytes, ());
+            let _ = decode::<_, Ready>(&bytes, ());
         }
 
         #[test]
@@ -705,11 +766,11 @@ mod tests {
                 let place = place.index(bytes.len());
                 bytes[place] = byte;
             }
-            if let Ok(FromWorker::Done { end, condemned, .. }) = decode(&bytes) {
+            if let Ok(FromWorker::Done { end, condemned, .. }) = decode(&bytes, of_worker()) {
                 let _ = end.into_result(&request(), 4, Some(KillReason::Timeout));
                 let _ = condemned.map(recycle_reason);
             }
-            if let Ok(ToWorker::Execute(execute)) = decode(&bytes) {
+            if let Ok(ToWorker::Execute(execute)) = decode(&bytes, OF_POOL) {
                 let _ = execute.into_request(1 << 20);
             }
         }

@@ -16,6 +16,8 @@ pub(super) fn executable(configured: Option<&Path>) -> Result<PathBuf, Error> {
     let named = configured.map(|path| ("worker_path", path.to_owned()));
     let named = named.or_else(|| std::env::var_os(VARIABLE).map(|path| (VARIABLE, PathBuf::from(path))));
     if let Some((source, path)) = named {
+        // The host may change its directory later.
+        let path = std::path::absolute(&path).unwrap_or(path);
         return match problem(&path) {
             None => Ok(path),
             Some(problem) => Err(unsupported(format!("{source} is {}, which {problem}", path.display()))),

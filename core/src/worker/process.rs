@@ -10,10 +10,10 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -21,9 +21,11 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
 
-use super::frame::{self, Answer, End, Execute, FromWorker, HEADER, Malformed, Ready, Start, ToWorker, Usage};
+use super::frame::{
+    self, Answer, End, Execute, FromWorker, HEADER, Malformed, OfWorker, Ready, Start, ToWorker, Usage,
+};
 use super::{Control, Host, KillReason, Launcher, RecycleReason, Report, Worker};
 use crate::config::PoolConfig;
 use crate::error::Error;
@@ -34,6 +36,9 @@ use crate::value::Value;
 
 /// Stack of the driver's thread: it runs the host's callbacks.
 pub(crate) const STACK_SIZE: usize = 2 * 1024 * 1024;
+
+/// How long a worker may rest: it collects the garbage of one heap.
+const REST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a worker may take to start, on the busiest machine.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
@@ -48,13 +53,18 @@ pub(crate) struct ProcessLauncher {
     executable: PathBuf,
     config: PoolConfig,
     pool: u64,
+    /// What `TZ` was when the pool was made.
+    time_zone: Option<String>,
 }
 
 impl ProcessLauncher {
     /// `pool` tells this pool from all others of this process.
     pub(crate) fn new(config: &PoolConfig, pool: u64) -> Result<Self, Error> {
         let executable = super::locate::executable(config.worker_path.as_deref())?;
-        Ok(ProcessLauncher { executable, config: config.clone(), pool })
+        let mut config = config.clone();
+        // The host may change its directory later.
+        config.cgroup = config.cgroup.map(|path| std::path::absolute(&path).unwrap_or(path));
+        Ok(ProcessLauncher { executable, config, pool, time_zone: std::env::var("TZ").ok() })
     }
 
     fn startup(&self, what: impl std::fmt::Display) -> Error {
@@ -77,22 +87,22 @@ impl ProcessLauncher {
         let (kills, their_kills) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
             .map_err(|error| cannot(error.into()))?;
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(|error| cannot(error.into()))?;
-        let mut process = Reaped(
-            Command::new(&self.executable)
-                .env_clear()
-                .stdin(Stdio::from(theirs))
-                .stdout(Stdio::from(their_kills))
-                .stderr(Stdio::null())
-                .process_group(0)
-                .spawn()
-                .map_err(cannot)?,
-        );
-        let id = process.0.id();
+        let mut child = Command::new(&self.executable)
+            .env_clear()
+            .stdin(Stdio::from(theirs))
+            .stdout(Stdio::from(their_kills))
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .map_err(cannot)?;
+        let id = child.id();
         let handle = pid(id).ok_or(Errno::INVAL).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
         let handle = handle.map_err(|error| {
-            process.kill();
-            cannot(error.into())
+            // This once by its id: it has just been started.
+            let _ = child.kill().and_then(|()| child.wait());
+            cannot(io::Error::other(format!("a handle of its process (pidfd, Linux 5.3) cannot be had: {error}")))
         })?;
+        let process = Reaped { handle: Arc::new(handle), status: None };
         let group = self.config.cgroup.as_ref().map(|parent| {
             let name = format!("enclave-{}-{}-{worker_id}", std::process::id(), self.pool);
             Group::new(parent, &name, id, &self.budget())
@@ -105,7 +115,7 @@ impl ProcessLauncher {
                 sent: 0,
             },
             channel: Arc::new(Channel {
-                handle,
+                handle: process.handle.clone(),
                 kills,
                 wake,
                 cpu_clock: process_cpu_clock(id),
@@ -114,6 +124,7 @@ impl ProcessLauncher {
             }),
             memory_limit: self.config.memory_limit_per_worker,
             memory: 0,
+            rest_due: (false, false),
             sandbox_missing: Parts::default(),
             process,
             group,
@@ -129,19 +140,19 @@ impl ProcessLauncher {
             max_message_size: self.config.max_message_size,
             jit: self.config.jit,
             parent: std::process::id(),
-            time_zone: std::env::var("TZ").ok(),
+            time_zone: self.time_zone.clone(),
         };
         let until = Instant::now() + START_TIMEOUT;
         worker.conversation.push(frame::encode(&start));
+        let mut died = false;
         let ready: Ready = loop {
             let conversation = &mut worker.conversation;
-            match conversation.transfer().and_then(|()| Ok(conversation.incoming.frame()?.map(frame::decode::<Ready>)))
-            {
-                Ok(None) => {}
-                Ok(Some(Ok(ready))) => break ready,
-                Ok(Some(Err(malformed))) => return Err(self.startup(format!("is no worker of ours: {}", malformed.0))),
+            let heard = conversation.transfer().and_then(|()| conversation.incoming.frame());
+            match heard.and_then(|bytes| Ok(bytes.map(|bytes| frame::decode(bytes, ())).transpose()?)) {
+                Ok(Some(ready)) => break ready,
+                Ok(None) if !died => {}
                 Err(Trouble::Protocol(what)) => return Err(self.startup(format!("is no worker of ours: {what}"))),
-                Err(Trouble::Gone) => {
+                Ok(None) | Err(Trouble::Gone) => {
                     let end = worker.process.end();
                     return Err(self.startup(format!("ended before it was ready: {}", describe(end))));
                 }
@@ -149,7 +160,7 @@ impl ProcessLauncher {
             if Instant::now() >= until {
                 return Err(self.startup(format!("was not ready within {START_TIMEOUT:?}")));
             }
-            worker.conversation.wait(&worker.channel.wake, Some(until));
+            died = worker.conversation.wait(&worker.channel, Some(until));
         };
         if ready.protocol != frame::PROTOCOL || ready.version != start.version {
             return Err(self.startup(format!(
@@ -203,20 +214,26 @@ fn process_cpu_clock(id: u32) -> Option<libc::clockid_t> {
     (!failed).then_some(clock)
 }
 
-/// A child process that is killed and waited for when this is dropped.
-struct Reaped(Child);
+/// A child process that is killed and waited for when this is dropped. All goes by its handle: its id may be another's as
+/// soon as somebody else in this process has waited for it.
+struct Reaped {
+    handle: Arc<OwnedFd>,
+    /// Set once it has ended; what is in it is none if somebody else has waited for it.
+    status: Option<Option<ExitStatus>>,
+}
 
 impl Reaped {
-    fn kill(&mut self) {
-        // It fails if the process has ended.
-        let _ = self.0.kill();
-    }
-
-    /// Makes sure that it ends, and gives its status; none if somebody else has waited for it.
+    /// Makes sure that it ends, and gives its status.
     fn end(&mut self) -> Option<ExitStatus> {
-        // What a dying process has as its status stays.
-        self.kill();
-        self.0.wait().ok()
+        *self.status.get_or_insert_with(|| {
+            // It fails if the process has ended. What a dying process has as its status stays.
+            let _ = pidfd_send_signal(&self.handle, Signal::KILL);
+            let wait = || waitid(WaitId::PidFd(self.handle.as_fd()), WaitIdOptions::EXITED);
+            let status = rustix::io::retry_on_intr(wait).ok()??;
+            // As `wait` has it.
+            let code = status.exit_status().map(|code| code << 8);
+            code.or(status.terminating_signal()).map(ExitStatus::from_raw)
+        })
     }
 }
 
@@ -244,6 +261,8 @@ pub(crate) struct ProcessWorker {
     channel: Arc<Channel>,
     memory_limit: u64,
     memory: u64,
+    /// Whether it should rest before the next execution: if nothing waits, and if something does.
+    rest_due: (bool, bool),
     sandbox_missing: Parts,
 }
 
@@ -254,6 +273,7 @@ impl Worker for ProcessWorker {
 
     fn execute(&mut self, request: &Request, host: &dyn Host) -> Result<Report, RecycleReason> {
         match self.conversation.is_quiet() {
+            Ok(()) if self.channel.has_died() => return Err(RecycleReason::Crash),
             Ok(()) => {}
             Err(Trouble::Gone) => return Err(RecycleReason::Crash),
             Err(Trouble::Protocol(_)) => return Err(RecycleReason::Protocol),
@@ -265,6 +285,7 @@ impl Worker for ProcessWorker {
             host,
             memory_limit: self.memory_limit,
             started: Instant::now(),
+            cpu_start: self.channel.cpu_time().unwrap_or_default(),
             tool_calls: 0,
             console_calls: 0,
             console_output: 0,
@@ -275,10 +296,16 @@ impl Worker for ProcessWorker {
     }
 
     fn rest(&mut self, idle: bool) {
-        self.conversation.push(frame::encode(&ToWorker::Rest { idle }));
-        // Trouble shows again when the next execution comes.
-        let _ = self.conversation.flush();
-        self.conversation.shrink();
+        let (if_idle, in_any_case) = std::mem::take(&mut self.rest_due);
+        if in_any_case || (idle && if_idle) {
+            self.conversation.push(frame::encode(&ToWorker::Rest { idle }));
+            match self.hear_of_rest() {
+                Ok(memory) => self.memory = memory,
+                // The next execution finds it dead.
+                Err(_) => drop(self.process.end()),
+            }
+        }
+        self.conversation.incoming.shrink();
     }
 
     fn memory(&self) -> u64 {
@@ -293,28 +320,52 @@ impl Worker for ProcessWorker {
 impl ProcessWorker {
     /// Sends and receives until the execution has ended.
     fn converse(&mut self, execution: &mut Running) -> Result<Report, Trouble> {
+        let mut died = false;
         loop {
             let more = self.channel.take_outbox(&mut self.conversation);
             self.conversation.transfer()?;
             while let Some(bytes) = self.conversation.incoming.frame()? {
-                match execution.handle(frame::decode(bytes)?, &self.channel)? {
-                    None => {}
-                    Some((report, memory)) => {
-                        self.memory = memory;
-                        return Ok(report);
-                    }
+                let frame = frame::decode(bytes, OfWorker::new(execution.request.max_message_size))?;
+                if let Some(Done { report, memory, rest_due }) = execution.handle(frame, &self.channel)? {
+                    self.memory = memory;
+                    self.rest_due = rest_due;
+                    return Ok(report);
                 }
+            }
+            // All that it had said has been read: its sockets may live on in a fork of ours.
+            if died {
+                return Err(Trouble::Gone);
             }
             // Nothing is waited for while there may be something to do.
             if !more && self.channel.may_sleep() {
-                self.conversation.wait(&self.channel.wake, None);
+                died = self.conversation.wait(&self.channel, None);
                 self.channel.awake();
             }
         }
     }
 
+    /// Waits until the worker has rested.
+    fn hear_of_rest(&mut self) -> Result<u64, Trouble> {
+        let until = Instant::now() + REST_TIMEOUT;
+        let mut died = false;
+        loop {
+            self.conversation.transfer()?;
+            if let Some(bytes) = self.conversation.incoming.frame()? {
+                return match frame::decode(bytes, OfWorker::new(0))? {
+                    FromWorker::Rested(memory) => Ok(memory),
+                    _ => Err(Trouble::Protocol("it said something else than that it has rested".into())),
+                };
+            }
+            if died || Instant::now() >= until {
+                return Err(Trouble::Gone);
+            }
+            died = self.conversation.wait(&self.channel, Some(until));
+        }
+    }
+
     /// The report of an execution whose worker is of no use any more.
     fn failed(&mut self, trouble: Trouble, execution: &Running) -> Report {
+        let used = self.channel.cpu_time().unwrap_or_default().saturating_sub(execution.cpu_start);
         let status = self.process.end();
         let signal = status.and_then(|status| status.signal());
         let out_of_memory = self.group.iter().flatten().any(Group::ran_out_of_memory);
@@ -337,7 +388,6 @@ impl ProcessWorker {
                 (Error::WorkerCrashed { reason, signal }, RecycleReason::Crash)
             }
         };
-        let used = self.channel.cpu_time().unwrap_or_default();
         Report { result: Err(error), stats: execution.stats(Usage::default(), used), condemned: Some(reason) }
     }
 }
@@ -356,20 +406,29 @@ impl From<Malformed> for Trouble {
     }
 }
 
+/// The end of an execution, and the worker after it.
+struct Done {
+    report: Report,
+    memory: u64,
+    rest_due: (bool, bool),
+}
+
 /// The execution that runs, and what it has done so far.
 struct Running<'a> {
     request: &'a Request,
     host: &'a dyn Host,
     memory_limit: u64,
     started: Instant,
+    /// CPU time of the process then.
+    cpu_start: Duration,
     tool_calls: u32,
     console_calls: u32,
     console_output: u64,
 }
 
 impl Running<'_> {
-    /// Checks a frame and does what it asks for; the last one gives the report, and the memory held after it.
-    fn handle(&mut self, frame: FromWorker, channel: &Arc<Channel>) -> Result<Option<(Report, u64)>, Trouble> {
+    /// Checks a frame and does what it asks for; the last one gives the end.
+    fn handle(&mut self, frame: FromWorker, channel: &Arc<Channel>) -> Result<Option<Done>, Trouble> {
         let limits = &*self.request.limits;
         match frame {
             FromWorker::ToolCall { execution, call, name, args } => {
@@ -396,7 +455,7 @@ impl Running<'_> {
                 check(text.len() as u64 <= self.request.max_message_size, "a console line is too large")?;
                 self.host.console(frame::console_line(execution, level, text)?);
             }
-            FromWorker::Done { execution, end, condemned, usage } => {
+            FromWorker::Done { execution, end, condemned, usage, rest_due } => {
                 self.check_execution(execution)?;
                 if let End::Value(value) = &end {
                     self.check_value(value, "the result")?;
@@ -407,8 +466,10 @@ impl Running<'_> {
                 let result = end.into_result(self.request, self.memory_limit, kill)?;
                 let condemned = if killed { kill.map(recycle_reason) } else { condemned };
                 let cpu_time = Duration::from_nanos(usage.cpu_time_ns);
-                return Ok(Some((Report { result, stats: self.stats(usage, cpu_time), condemned }, usage.memory)));
+                let report = Report { result, stats: self.stats(usage, cpu_time), condemned };
+                return Ok(Some(Done { report, memory: usage.memory, rest_due }));
             }
+            FromWorker::Rested(_) => return Err(Trouble::Protocol("it rests while it executes".into())),
         }
         Ok(None)
     }
@@ -508,20 +569,21 @@ impl Conversation {
         Ok(())
     }
 
-    /// Waits until the socket has something, or takes something, or `wake` is signalled, or `until` has come.
-    fn wait(&self, wake: &OwnedFd, until: Option<Instant>) {
+    /// Waits until the socket has something, or takes something, or the channel wakes us, or the process has ended, or
+    /// `until` has come. True if it has ended.
+    fn wait(&self, channel: &Channel, until: Option<Instant>) -> bool {
         let mut interest = PollFlags::IN;
         if !self.sending.is_empty() {
             interest |= PollFlags::OUT;
         }
-        let mut fds = [PollFd::new(&self.socket, interest), PollFd::new(wake, PollFlags::IN)];
+        let mut fds = [
+            PollFd::new(&self.socket, interest),
+            PollFd::new(&channel.wake, PollFlags::IN),
+            PollFd::new(&channel.handle, PollFlags::IN),
+        ];
         let timeout = until.and_then(|until| Timespec::try_from(until.saturating_duration_since(Instant::now())).ok());
         // If it is interrupted or fails, the caller looks again.
-        let _ = poll(&mut fds, timeout.as_ref());
-    }
-
-    fn shrink(&mut self) {
-        self.incoming.shrink();
+        poll(&mut fds, timeout.as_ref()).is_ok() && !fds[2].revents().is_empty()
     }
 }
 
@@ -601,7 +663,7 @@ impl Incoming {
 /// What threads other than the driver's may touch of a worker process.
 struct Channel {
     /// A handle of the process that never means another one.
-    handle: OwnedFd,
+    handle: Arc<OwnedFd>,
     /// Where the worker hears of kills while it runs script.
     kills: OwnedFd,
     wake: OwnedFd,
@@ -672,8 +734,10 @@ impl Channel {
 
     /// The place for the answer to a tool call.
     fn reply(self: &Arc<Self>, execution: u64, call: u64, max_depth: u32) -> ToolReply {
-        let channel = self.clone();
+        // Weak, so that an answer that never comes keeps nothing open.
+        let channel = Arc::downgrade(self);
         ToolReply::new(move |answer| {
+            let Some(channel) = channel.upgrade() else { return };
             if lock(&channel.state).execution != execution {
                 return;
             }

@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
@@ -15,7 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
-use super::frame::{self, FromWorker, HEADER, Ready, Start, ToWorker};
+use super::frame::{self, FromWorker, HEADER, OF_POOL, Ready, Start, ToWorker};
 use super::thread::STACK_SIZE;
 use super::{Control, Host, KillReason, Report};
 use crate::engine::{self, Isolate, IsolateConfig};
@@ -63,11 +64,12 @@ fn exit(code: i32) -> ! {
 /// From the first frame to the end of the sockets. None if what comes makes no sense, which the pool never sends.
 fn serve(misbehave: Misbehave) -> Option<()> {
     let mut frames = Frames::default();
-    let start: Start = frame::decode(frames.next(frame::MAX_GREETING)?).ok()?;
+    let start: Start = frame::decode(frames.next(frame::MAX_GREETING)?, ()).ok()?;
     if !sandbox::parent_is(start.parent) {
         return None;
     }
     set_time_zone(start.time_zone.as_deref());
+    let memory = sandbox::Memory::open();
     let mut missing = sandbox::close_files();
     let engine = (start.protocol == frame::PROTOCOL).then(|| start_engine(&start, misbehave));
     let (failure, engine) = match engine {
@@ -77,7 +79,7 @@ fn serve(misbehave: Misbehave) -> Option<()> {
         Some(Err(error)) => (Some(error.to_string()), None),
     };
     let budget = Budget { memory_limit: start.memory_limit, max_message_size: start.max_message_size, jit: start.jit };
-    missing.0 |= sandbox::close_system(&budget).0;
+    missing.0 |= sandbox::close_system(&budget, memory).0;
     let ready = Ready {
         protocol: frame::PROTOCOL,
         version: env!("CARGO_PKG_VERSION").into(),
@@ -157,7 +159,9 @@ fn start_engine(start: &Start, misbehave: Misbehave) -> Result<Engine, Error> {
         let Ok(frames) = may_begin.recv() else { return };
         let pool =
             Pool { frames: RefCell::new(frames), calls: RefCell::default(), control, max_message_size, misbehave };
-        exit(if pool.serve(isolate).is_some() { 0 } else { CUT_OFF })
+        // A panic that the isolate has not caught is a bug of ours: the pool sees the process end.
+        let served = catch_unwind(AssertUnwindSafe(|| pool.serve(isolate)));
+        exit(if matches!(served, Ok(Some(()))) { 0 } else { CUT_OFF })
     })
     .map_err(|error| startup(format!("the isolate's thread could not be made: {error}")))?;
     let (control, memory) = is_started.recv().map_err(|_| startup("the isolate's thread has ended".to_owned()))??;
@@ -185,10 +189,11 @@ impl Pool {
     /// Executes what comes, until the socket is closed. None if what comes makes no sense.
     fn serve(&self, mut isolate: Isolate) -> Option<()> {
         loop {
-            let mut request = match frame::decode(self.frames.borrow_mut().next(usize::MAX)?).ok()? {
+            let mut request = match frame::decode(self.frames.borrow_mut().next(usize::MAX)?, OF_POOL).ok()? {
                 ToWorker::Execute(execute) => execute.into_request(self.max_message_size).ok()?,
                 ToWorker::Rest { idle } => {
                     isolate.rest(idle);
+                    write(&frame::encode(&FromWorker::Rested(isolate.memory())));
                     continue;
                 }
                 // They came too late.
@@ -202,7 +207,8 @@ impl Pool {
             let report = isolate.execute(&request, self);
             // Dropping a reply answers it, to an execution that is over.
             drop(self.calls.take());
-            self.report(report, isolate.memory());
+            let rest_due = (isolate.rest_is_due(true), isolate.rest_is_due(false));
+            self.report(report, isolate.memory(), rest_due);
         }
     }
 
@@ -211,13 +217,13 @@ impl Pool {
         frame::max_frame(self.max_message_size)
     }
 
-    fn report(&self, report: Report, memory: u64) {
+    fn report(&self, report: Report, memory: u64, rest_due: (bool, bool)) {
         let (stats, condemned) = (report.stats.clone(), report.condemned);
-        let mut bytes = frame::encode(&FromWorker::done(report, memory));
+        let mut bytes = frame::encode(&FromWorker::done(report, memory, rest_due));
         if bytes.len() - HEADER > self.max_frame() {
             // The pool knows the limit.
             let result = Err(Error::MessageTooLarge { what: "the result".into(), limit: 0 });
-            bytes = frame::encode(&FromWorker::done(Report { result, stats, condemned }, memory));
+            bytes = frame::encode(&FromWorker::done(Report { result, stats, condemned }, memory, rest_due));
         }
         write(&bytes);
     }
@@ -263,14 +269,14 @@ impl Host for Pool {
     }
 
     fn lost(&self, report: Report) {
-        self.report(report, 0);
+        self.report(report, 0, (false, false));
         exit(0);
     }
 
     fn receive(&self, until: Option<Instant>) -> bool {
         let mut frames = self.frames.borrow_mut();
         if frames.wait(until) {
-            let frame = frames.next(usize::MAX).and_then(|bytes| frame::decode(bytes).ok());
+            let frame = frames.next(usize::MAX).and_then(|bytes| frame::decode(bytes, OF_POOL).ok());
             if frame.and_then(|frame| self.handle(frame)).is_none() {
                 exit(CUT_OFF);
             }
@@ -358,4 +364,3 @@ impl Frames {
         }
     }
 }
-

@@ -18,7 +18,7 @@ fn misbehave(source: &str, execution: u64) -> Option<String> {
             "'written'".into()
         }
         "frame" => {
-            let body = hex(&argument.replace("ID", &format!("{execution:02x}")));
+            let body = hex(&argument.replace("ID", &format!("1a{execution:08x}")));
             write(&[&(body.len() as u32).to_le_bytes()[..], &body].concat());
             "'framed'".into()
         }
@@ -117,6 +117,15 @@ fn system_call(name: &str) -> String {
         "setuid" => (libc::SYS_setuid, [0; 6]),
         "sched_setaffinity" => (libc::SYS_sched_setaffinity, [0; 6]),
         "mmap-rwx" => (libc::SYS_mmap, [0, 4096, rwx, anonymous, usize::MAX, 0]),
+        "mmap-shared" => {
+            (libc::SYS_mmap, [0, 4096, 3, (libc::MAP_SHARED | libc::MAP_ANONYMOUS) as usize, usize::MAX, 0])
+        }
+        "mmap-growing" => (libc::SYS_mmap, [0, 4096, 3, anonymous | libc::MAP_GROWSDOWN as usize, usize::MAX, 0]),
+        "mmap-huge" => (libc::SYS_mmap, [0, 4096, 3, anonymous | libc::MAP_HUGETLB as usize, usize::MAX, 0]),
+        "mmap-file" => (libc::SYS_mmap, [0, 4096, 1, libc::MAP_PRIVATE as usize, 0, 0]),
+        "send-out-of-band" => (libc::SYS_sendto, [0, path, 1, libc::MSG_OOB as usize, 0, 0]),
+        "receive-ahead" => (libc::SYS_recvfrom, [0, path, 0, libc::MSG_PEEK as usize, 0, 0]),
+        "clock-of-another" => (libc::SYS_clock_gettime, [(!1i64 << 3 | 2) as usize, path, 0, 0, 0, 0]),
         "mprotect-rwx" => (libc::SYS_mprotect, [0, 4096, rwx, 0, 0, 0]),
         "mmap-rx" => (libc::SYS_mmap, [0, 4096, libc::PROT_EXEC as usize, anonymous, usize::MAX, 0]),
         "write-elsewhere" => (libc::SYS_write, [1, path, 1, 0, 0, 0]),
