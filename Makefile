@@ -40,9 +40,7 @@ C_TESTS = $(filter-out target/tests/c/conformance,$(patsubst tests/c/%.c,target/
 EXAMPLES := target/examples
 
 # The model checker and the debug engine have flags of their own, and so directories of their own.
-# Every model is explored for so many seconds at most; `make test-loom LOOM_MAX_DURATION=3600` explores all of them.
-LOOM_MAX_DURATION ?= 20
-LOOM := LOOM_MAX_DURATION=$(LOOM_MAX_DURATION) RUSTFLAGS="--cfg loom" $(CARGO)
+LOOM := RUSTFLAGS="--cfg loom" $(CARGO)
 LOOM_FLAGS := --locked -p enclave-core --lib --target-dir target/loom
 DEBUG_ENGINE := $(CARGO) --config 'env.MOZJS_ARCHIVE.value="$(CURDIR)/.mozjs/libmozjs-debug.tar.gz"'
 

@@ -609,7 +609,15 @@ fn bigint_from(cx: &mut JSContext, value: &BigInt) -> JsResult<JSVal> {
         _ => format!("0x{}", value.to_str_radix(16)),
     };
     let start = digits.as_ptr() as *mut Latin1Char;
-    let pointer = |ptr| mozjs::jsapi::mozilla::RangedPtr { _phantom_0: Default::default(), mPtr: ptr };
+    let pointer = |ptr| mozjs::jsapi::mozilla::RangedPtr {
+        _phantom_0: Default::default(),
+        mPtr: ptr,
+        #[cfg(feature = "debug-engine")]
+        mRangeStart: start,
+        #[cfg(feature = "debug-engine")]
+        // SAFETY: the end of `digits`.
+        mRangeEnd: unsafe { start.add(digits.len()) },
+    };
     // SAFETY: the range is that of `digits`, which outlives the call.
     let bigint = unsafe {
         let range = mozjs::jsapi::mozilla::Range {
