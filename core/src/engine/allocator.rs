@@ -262,9 +262,9 @@ unsafe extern "C" fn __wrap_mmap(
         && mapped != libc::MAP_FAILED
     {
         match protection {
-            libc::PROT_NONE if fixed => ledger.subtract(length),
+            libc::PROT_NONE if fixed => ledger.unmap(length),
             libc::PROT_NONE => {}
-            _ => ledger.add(length),
+            _ => ledger.map(length),
         }
     }
     mapped
@@ -273,7 +273,7 @@ unsafe extern "C" fn __wrap_mmap(
 #[unsafe(no_mangle)]
 unsafe extern "C" fn __wrap_munmap(address: *mut c_void, length: usize) -> c_int {
     if let Some(ledger) = current() {
-        ledger.subtract(length);
+        ledger.unmap(length);
     }
     // SAFETY: as above.
     unsafe { real::munmap(address, length) }

@@ -15,14 +15,15 @@ use mozjs::context::{JSContext, RawJSContext};
 use mozjs::gc::RootedTraceableBox;
 use mozjs::glue::{CreateJobQueue, DeleteJobQueue, JobQueueTraps};
 use mozjs::jsapi::{
-    Heap, JS_GetContextPrivate, JS_SetContextPrivate, JSGCParamKey, JSObject, JSTracer, MutableHandleObject,
-    SetOutOfMemoryCallback,
+    GCReason, Heap, JS_GetContextPrivate, JS_SetContextPrivate, JSGCParamKey, JSGCStatus, JSObject, JSTracer,
+    MutableHandleObject, SetOutOfMemoryCallback,
 };
 use mozjs::realm::AutoRealm;
 use mozjs::rooted;
 use mozjs::rust::Runtime;
 use mozjs::rust::wrappers2::{
-    JS_AddInterruptCallback, JS_ClearPendingException, JS_SetGCParameter, JS_SetNativeStackQuota, SetJobQueue,
+    JS_AddInterruptCallback, JS_ClearPendingException, JS_SetGCCallback, JS_SetGCParameter, JS_SetNativeStackQuota,
+    SetJobQueue,
 };
 
 use super::console::ConsoleState;
@@ -265,6 +266,7 @@ impl Isolate {
             JS_SetGCParameter(cx, JSGCParamKey::JSGC_MALLOC_THRESHOLD_BASE, first_collection);
             JS_SetGCParameter(cx, JSGCParamKey::JSGC_INCREMENTAL_GC_ENABLED, 0);
             JS_AddInterruptCallback(cx, Some(on_interrupt));
+            JS_SetGCCallback(cx, Some(on_collection), std::ptr::null_mut());
             SetOutOfMemoryCallback(cx.raw_cx(), Some(on_out_of_memory), std::ptr::null_mut());
             mozjs::jsapi::SetWarningReporter(cx.raw_cx(), Some(ignore_warning));
             realm::configure_context(cx);
@@ -421,6 +423,21 @@ unsafe extern "C" fn on_interrupt(cx: *mut RawJSContext) -> bool {
     }
     state.ledger.on_interrupt(&mut cx);
     !state.killed()
+}
+
+/// Called by the engine before and after it collects the whole heap.
+unsafe extern "C" fn on_collection(
+    _cx: *mut RawJSContext,
+    status: JSGCStatus,
+    _reason: GCReason,
+    _data: *mut std::ffi::c_void,
+) {
+    if let Some(ledger) = super::memory::current() {
+        match status {
+            JSGCStatus::JSGC_BEGIN => ledger.collection_starts(),
+            JSGCStatus::JSGC_END => ledger.collection_ends(),
+        }
+    }
 }
 
 /// Called by the engine when an allocation was refused, before it throws: the execution ends here.
