@@ -64,6 +64,19 @@ impl Drop for Reserved {
 }
 
 impl Reserved {
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Counts no more than so many bytes from now on.
+    pub(super) fn shrink_to(&mut self, bytes: usize) {
+        if let Some(ledger) = current() {
+            let surplus = self.bytes.saturating_sub(bytes);
+            ledger.subtract(surplus);
+            self.bytes -= surplus;
+        }
+    }
+
     /// Counts more; false if the ledger refuses it.
     pub(super) fn grow(&mut self, bytes: usize) -> bool {
         if let Some(ledger) = current() {
