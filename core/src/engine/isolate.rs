@@ -139,12 +139,12 @@ impl State {
     }
 
     /// Ends the execution here and now, because this thread cannot go on; false if none runs.
-    pub(super) fn lose(&self) -> bool {
+    pub(super) fn lose(&self, error: impl FnOnce(&State) -> Error) -> bool {
         self.ledger.end();
         let Ok(current) = self.current.try_borrow() else { return false };
         let Some(host) = current.host() else { return false };
         self.link.end();
-        let error = self.ledger.error();
+        let error = error(self);
         let condemned = Some(recycle_reason(&error));
         host.lost(Report { result: Err(error), stats: current.stats(&self.ledger), condemned });
         true
@@ -408,6 +408,7 @@ fn recycle_reason(error: &Error) -> RecycleReason {
         Error::MessageFlood { .. } => RecycleReason::MessageFlood,
         Error::Cancelled => RecycleReason::Cancelled,
         Error::PoolClosed => RecycleReason::Shutdown,
+        Error::WorkerCrashed { .. } => RecycleReason::Crash,
         _ => RecycleReason::Internal,
     }
 }
