@@ -1,7 +1,7 @@
 //! Tells the linker to lead the engine's allocations through `engine::allocator`.
 
 /// The functions that are wrapped; each has its `__wrap_` twin there.
-const WRAPPED: [&str; 20] = [
+const WRAPPED: [&str; 21] = [
     "malloc",
     "calloc",
     "realloc",
@@ -20,6 +20,8 @@ const WRAPPED: [&str; 20] = [
     "moz_arena_malloc",
     "moz_arena_calloc",
     "moz_arena_realloc",
+    // What the engine reads of the environment.
+    "getenv",
     // Destructors of the engine's static data: a worker may still run when the process exits.
     "__cxa_atexit",
     // This and js::AutoEnterOOMUnsafeRegion::crash_impl(const char*): see `engine::crash`.

@@ -385,6 +385,7 @@ impl Isolate {
 
 impl Drop for Isolate {
     fn drop(&mut self) {
+        self.state.link.leave();
         *self.state.current.borrow_mut() = Current::none();
         let cx = self.runtime.cx();
         jobs::discard(cx);
