@@ -112,9 +112,9 @@ fn from_thrown_value(cx: &mut JSContext, exception: Handle<JSVal>) -> ScriptErro
     rooted!(&in(cx) let mut again = UndefinedValue());
     // It makes text of the value, which for a large bigint takes seconds in one native.
     if !value.is_bigint() {
+        let mut message: Vec<u8> = Vec::new();
         // SAFETY: the targets are vectors that outlive the call. It takes the pending exception, and for an object it
         // may run its toString.
-        let mut message: Vec<u8> = Vec::new();
         memory::in_engine(|| unsafe {
             PendingExceptionStackInfo(
                 cx,
