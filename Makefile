@@ -199,7 +199,9 @@ test-real: stage setup-test ## Run libraries from npm in the pool and in Node, a
 test-debug-engine: stage ## Run tests with SpiderMonkey's assertions and GC zeal (half an hour; not part of `test`)
 	@scripts/provision-mozjs --debug
 	$(call step,"Rust tests with the debug engine (several minutes)")
-	$(DEBUG_ENGINE) test -p enclave-core --features debug-engine $(DEBUG_FLAGS)
+	$(DEBUG_ENGINE) test -p enclave-core --features debug-engine $(DEBUG_FLAGS) --lib -- engine::
+	$(DEBUG_ENGINE) test -p enclave-core --features debug-engine $(DEBUG_FLAGS) \
+		--test engine --test console_and_web --test steady_state
 	$(call step,"Rust tests under GC zeal (several minutes)")
 	@for zeal in $(GC_ZEAL); do \
 		echo "JS_GC_ZEAL=$$zeal"; \
