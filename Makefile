@@ -131,7 +131,7 @@ bench-isolation: setup ## Compare worker processes with worker threads
 # --- Test
 
 .PHONY: test
-test: setup-test lint test-rust test-loom test-c test-conformance test-abi test-examples test-valgrind test-real ## Run all checks and tests (about a quarter of an hour the first time)
+test: setup-test lint test-rust test-loom test-c test-conformance test-attacks test-abi test-examples test-valgrind test-real ## Run all checks and tests (about a quarter of an hour the first time)
 	@printf '\nAll checks and tests have passed.\n'
 
 .PHONY: setup-test
@@ -171,6 +171,10 @@ test-hostile: stage ## Run the attacks of tests/hostile; ARGS="--family cpu" and
 	$(call step,"Attacks (several minutes)")
 	@$(MAKE) target/tests/hostile
 	target/tests/hostile $(ARGS)
+
+.PHONY: test-attacks
+test-attacks: ## Run every tenth attack of tests/hostile
+	@$(MAKE) test-hostile ARGS="--every 10"
 
 target/tests/hostile: $(wildcard tests/hostile/*.c tests/hostile/*.h) include/enclave.h $(LIBRARY)
 	@mkdir -p $(@D)
