@@ -20,8 +20,9 @@ use crate::worker::{Control, KillReason};
 /// The reason in the word when the isolate itself ends the execution; the error is kept in its state.
 const INTERNAL_KILL: u64 = 0xff;
 
-/// Added to the nice value of a thread that is set aside: it gets a tenth of what another one gets.
-const ABANDONED_NICE: libc::c_int = 10;
+/// Added to the nice value of a thread that is set aside: where processors are short, it gets a third of what another one
+/// gets. More would keep it, and its memory, from ever coming back to a busy machine.
+const ABANDONED_NICE: libc::c_int = 5;
 
 /// An answer to a tool call.
 pub(super) struct Answer {
