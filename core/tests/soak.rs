@@ -13,5 +13,5 @@ static ALLOCATOR: HostAllocator = HostAllocator;
 
 #[test]
 fn nothing_grows_over_many_executions_some_of_them_hostile() {
-    soak::soak(10_000);
+    soak::soak(5_000);
 }
