@@ -300,13 +300,8 @@ static void print_json(const attempt_t *attempts, size_t count) {
 }
 
 static void usage(void) {
-<<<<<<< HEAD
-    puts("hostile [--dir DIR] [--family NAME] [--case PART] [--limit-mb N] [--timeout-ms N] [--jobs N] [--sweep]\n"
-         "        [--process] [--verbose] [--markdown] [--json]\n"
-=======
-    puts("hostile [--dir DIR] [--family NAME] [--case PART] [--limit-mb N] [--timeout-ms N] [--jobs N] [--every N] [--sweep]\n"
-         "        [--verbose] [--markdown] [--json]\n"
->>>>>>> 736c44e (test(hostile): every tenth attack in make test; the table as markdown)
+    puts("hostile [--dir DIR] [--family NAME] [--case PART] [--limit-mb N] [--timeout-ms N] [--jobs N] [--every N]\n"
+         "        [--sweep] [--process] [--verbose] [--markdown] [--json]\n"
          "Runs the attacks of DIR (tests/hostile). --limit-mb and --timeout-ms stand over what the cases say; --sweep\n"
          "runs one family (memory) under limits from 16 to 512 MiB.");
     exit(2);
@@ -317,7 +312,6 @@ int main(int argc, char **argv) {
         {"dir", 1, NULL, 'd'},        {"family", 1, NULL, 'f'}, {"case", 1, NULL, 'c'},    {"limit-mb", 1, NULL, 'l'},
         {"timeout-ms", 1, NULL, 't'}, {"jobs", 1, NULL, 'j'},   {"sweep", 0, NULL, 's'},   {"verbose", 0, NULL, 'v'},
         {"process", 0, NULL, 'p'},   {"markdown", 0, NULL, 'm'},  {"every", 1, NULL, 'e'},
-        {"json", 0, NULL, 'o'},       {"run-index", 1, NULL, 'r'}, {NULL, 0, NULL, 0}};
         {"json", 0, NULL, 'o'},       {"run-index", 1, NULL, 'r'}, {NULL, 0, NULL, 0}};
     const char *run_index = NULL;
     for (int name; (name = getopt_long(argc, argv, "", names, NULL)) != -1;) {
@@ -331,11 +325,8 @@ int main(int argc, char **argv) {
         case 's': options.sweep = true; break;
         case 'v': options.verbose = true; break;
         case 'o': options.json = true; break;
-<<<<<<< HEAD
         case 'p': setenv("ENCLAVE_HOSTILE_PROCESS", "1", 1); break;
-=======
         case 'e': options.every = atoi(optarg); break;
->>>>>>> 736c44e (test(hostile): every tenth attack in make test; the table as markdown)
         case 'm': options.markdown = true; break;
         case 'r': run_index = optarg; break;
         default: usage();
