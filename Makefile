@@ -40,10 +40,16 @@ C_TESTS = $(filter-out target/tests/c/conformance,$(patsubst tests/c/%.c,target/
 EXAMPLES := target/examples
 
 # The model checker and the debug engine have flags of their own, and so directories of their own.
-# Every model is explored for so many seconds at most; `make test-loom LOOM_MAX_DURATION=3600` explores all of them.
-LOOM_MAX_DURATION ?= 20
-LOOM := LOOM_MAX_DURATION=$(LOOM_MAX_DURATION) RUSTFLAGS="--cfg loom" $(CARGO)
+LOOM := RUSTFLAGS="--cfg loom" $(CARGO)
 LOOM_FLAGS := --locked -p enclave-core --lib --target-dir target/loom
+# Modes of the engine's GC zeal and how many allocations apart: collect all, collect the nursery, move all. What is not
+# rooted then is gone, or somewhere else.
+GC_ZEAL := 2,50 7,10 14,50
+# Tests that fill memory or go deep: with a collection every so many allocations they take hours.
+TOO_SLOW_UNDER_ZEAL := a_copy_is_in_the_memory_limit_while_it_is_made a_deep_value_is_cloned \
+	garbage_does_not_count_against_the_limit memory_is_limited_whatever_holds_it \
+	web_functions_end_in_an_error_where_memory_does_not_suffice
+DEBUG_FLAGS := --locked --profile debugengine --target-dir target/debug-engine
 DEBUG_ENGINE := $(CARGO) --config 'env.MOZJS_ARCHIVE.value="$(CURDIR)/.mozjs/libmozjs-debug.tar.gz"'
 
 step = @printf '\n== %s\n' $(1)
@@ -125,7 +131,7 @@ bench-isolation: setup ## Compare worker processes with worker threads
 # --- Test
 
 .PHONY: test
-test: setup-test lint test-rust test-loom test-c test-conformance test-abi test-examples test-valgrind test-real ## Run all checks and tests (about a quarter of an hour the first time)
+test: setup-test lint test-rust test-loom test-c test-conformance test-attacks test-abi test-examples test-valgrind test-real ## Run all checks and tests (about a quarter of an hour the first time)
 	@printf '\nAll checks and tests have passed.\n'
 
 .PHONY: setup-test
@@ -166,6 +172,10 @@ test-hostile: stage ## Run the attacks of tests/hostile; ARGS="--family cpu" and
 	@$(MAKE) target/tests/hostile
 	target/tests/hostile $(ARGS)
 
+.PHONY: test-attacks
+test-attacks: ## Run every tenth attack of tests/hostile
+	@$(MAKE) test-hostile ARGS="--every 10"
+
 target/tests/hostile: $(wildcard tests/hostile/*.c tests/hostile/*.h) include/enclave.h $(LIBRARY)
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 $(CFLAGS) $(WARNINGS) $(filter %.c,$^) $(LINK_STAGED) -o $@
@@ -190,10 +200,26 @@ test-real: stage setup-test ## Run libraries from npm in the pool and in Node, a
 	ENCLAVE_INCLUDE=$(STAGE)/include ENCLAVE_LIB=$(STAGE)/lib CC="$(CC)" tests/real/run.sh
 
 .PHONY: test-debug-engine
-test-debug-engine: ## Run the Rust tests with SpiderMonkey's assertions (slow; not part of `test`)
+test-debug-engine: stage ## Run tests with SpiderMonkey's assertions and GC zeal (half an hour; not part of `test`)
 	@scripts/provision-mozjs --debug
 	$(call step,"Rust tests with the debug engine (several minutes)")
-	$(DEBUG_ENGINE) test --locked -p enclave-core --profile debugengine --features debug-engine --target-dir target/debug-engine
+	$(DEBUG_ENGINE) test -p enclave-core --features debug-engine $(DEBUG_FLAGS) --lib -- engine::
+	$(DEBUG_ENGINE) test -p enclave-core --features debug-engine $(DEBUG_FLAGS) \
+		--test engine --test console_and_web --test steady_state
+	$(call step,"Rust tests under GC zeal (several minutes)")
+	@for zeal in $(GC_ZEAL); do \
+		echo "JS_GC_ZEAL=$$zeal"; \
+		JS_GC_ZEAL=$$zeal $(DEBUG_ENGINE) test -p enclave-core --features debug-engine $(DEBUG_FLAGS) \
+			--test engine --test console_and_web -- $(addprefix --skip ,$(TOO_SLOW_UNDER_ZEAL)); \
+	done
+	$(call step,"Conformance with the debug engine and under GC zeal (several minutes)")
+	$(DEBUG_ENGINE) build -p enclave-capi --features enclave-core/debug-engine $(DEBUG_FLAGS)
+	@$(MAKE) target/tests/c/conformance
+	@ln -sf debugengine/libenclave.so target/debug-engine/libenclave.so.$(SOVERSION)
+	@for zeal in 0 $(GC_ZEAL); do \
+		echo "JS_GC_ZEAL=$$zeal"; \
+		JS_GC_ZEAL=$$zeal LD_LIBRARY_PATH=target/debug-engine ENCLAVE_CONFORMANCE_SLOW=1 target/tests/c/conformance; \
+	done
 
 # --- Check and format
 

@@ -1,7 +1,7 @@
 //! Tells the linker to lead the engine's allocations through `engine::allocator`.
 
 /// The functions that are wrapped; each has its `__wrap_` twin there.
-const WRAPPED: [&str; 19] = [
+const WRAPPED: [&str; 21] = [
     "malloc",
     "calloc",
     "realloc",
@@ -20,9 +20,12 @@ const WRAPPED: [&str; 19] = [
     "moz_arena_malloc",
     "moz_arena_calloc",
     "moz_arena_realloc",
+    // What the engine reads of the environment.
+    "getenv",
     // Destructors of the engine's static data: a worker may still run when the process exits.
     "__cxa_atexit",
-    // js::AutoEnterOOMUnsafeRegion::crash_impl(const char*): see `engine::crash`.
+    // This and js::AutoEnterOOMUnsafeRegion::crash_impl(const char*): see `engine::crash`.
+    "abort",
     "_ZN2js24AutoEnterOOMUnsafeRegion10crash_implEPKc",
 ];
 

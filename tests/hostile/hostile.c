@@ -25,9 +25,9 @@ extern char **environ;
 static struct {
     const char *dir, *family, *a_case;
     uint64_t limit_mib, timeout_ms;
-    int jobs;
-    bool verbose, json, sweep;
-} options = {"tests/hostile", NULL, NULL, 0, 0, 2, false, false, false};
+    int jobs, every;
+    bool verbose, json, sweep, markdown;
+} options = {"tests/hostile", NULL, NULL, 0, 0, 2, 1, false, false, false, false};
 
 /* A case and what came of it. */
 typedef struct {
@@ -203,7 +203,7 @@ static void work_through(attempt_t *attempts, size_t count) {
 }
 
 static void add_attempts(const family_t *family, uint64_t limit_mib, attempt_t **attempts, size_t *count) {
-    for (size_t i = 0; i < family->count; i++) {
+    for (size_t i = 0; i < family->count; i += (size_t)options.every) {
         attempt_t attempt = {case_of(family, i), limit_mib, {"", 0, 0, 0, 0}, {NULL, 0, 0}};
         if (options.a_case != NULL && strstr(attempt.a_case.name, options.a_case) == NULL) {
             continue;
@@ -233,6 +233,12 @@ static void print_row(const char *name, const attempt_t *attempts, size_t count)
             late = one;
         }
     }
+    if (options.markdown) {
+        double over = peak != NULL && peak->results.peak_over_limit_kib > 0 ? mib(peak->results.peak_over_limit_kib) : 0;
+        printf("| %s | %zu | %zu | %.0f MiB | %.0f ms |\n", name, count, failed, over,
+               late != NULL && late->results.late_us > 0 ? ms(late->results.late_us) : 0);
+        return;
+    }
     printf("%-12s %5zu %6zu", name, count, failed);
     if (peak != NULL) {
         bool over = peak->results.peak_over_limit_kib > 0;
@@ -248,8 +254,13 @@ static bool same_group(const attempt_t *a, const attempt_t *b) {
 }
 
 static void print_table(const attempt_t *attempts, size_t count) {
-    printf("\n%-12s %5s %6s  %9s  %-44s %7s  %s\n", options.sweep ? "limit" : "family", "cases", "failed", "MiB over",
+    if (options.markdown) {
+        printf("| %s | cases | failed | most memory over the limit | latest outcome past the deadline |\n|---|---|---|---|---|\n",
+               options.sweep ? "limit" : "family");
+    } else {
+        printf("\n%-12s %5s %6s  %9s  %-44s %7s  %s\n", options.sweep ? "limit" : "family", "cases", "failed", "MiB over",
            "worst peak over the limit", "ms late", "worst time past the deadline");
+    }
     for (size_t from = 0, to; from < count; from = to) {
         for (to = from; to < count && same_group(&attempts[from], &attempts[to]); to++) {
         }
@@ -289,8 +300,8 @@ static void print_json(const attempt_t *attempts, size_t count) {
 }
 
 static void usage(void) {
-    puts("hostile [--dir DIR] [--family NAME] [--case PART] [--limit-mb N] [--timeout-ms N] [--jobs N] [--sweep]\n"
-         "        [--process] [--verbose] [--json]\n"
+    puts("hostile [--dir DIR] [--family NAME] [--case PART] [--limit-mb N] [--timeout-ms N] [--jobs N] [--every N]\n"
+         "        [--sweep] [--process] [--verbose] [--markdown] [--json]\n"
          "Runs the attacks of DIR (tests/hostile). --limit-mb and --timeout-ms stand over what the cases say; --sweep\n"
          "runs one family (memory) under limits from 16 to 512 MiB.");
     exit(2);
@@ -300,7 +311,8 @@ int main(int argc, char **argv) {
     static const struct option names[] = {
         {"dir", 1, NULL, 'd'},        {"family", 1, NULL, 'f'}, {"case", 1, NULL, 'c'},    {"limit-mb", 1, NULL, 'l'},
         {"timeout-ms", 1, NULL, 't'}, {"jobs", 1, NULL, 'j'},   {"sweep", 0, NULL, 's'},   {"verbose", 0, NULL, 'v'},
-        {"process", 0, NULL, 'p'},   {"json", 0, NULL, 'o'},       {"run-index", 1, NULL, 'r'}, {NULL, 0, NULL, 0}};
+        {"process", 0, NULL, 'p'},   {"markdown", 0, NULL, 'm'},  {"every", 1, NULL, 'e'},
+        {"json", 0, NULL, 'o'},       {"run-index", 1, NULL, 'r'}, {NULL, 0, NULL, 0}};
     const char *run_index = NULL;
     for (int name; (name = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         switch (name) {
@@ -314,11 +326,13 @@ int main(int argc, char **argv) {
         case 'v': options.verbose = true; break;
         case 'o': options.json = true; break;
         case 'p': setenv("ENCLAVE_HOSTILE_PROCESS", "1", 1); break;
+        case 'e': options.every = atoi(optarg); break;
+        case 'm': options.markdown = true; break;
         case 'r': run_index = optarg; break;
         default: usage();
         }
     }
-    if (optind < argc || options.jobs < 1 || options.jobs > 64) {
+    if (optind < argc || options.jobs < 1 || options.jobs > 64 || options.every < 1) {
         usage();
     }
     if (options.sweep && options.family == NULL) {

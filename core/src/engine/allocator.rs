@@ -82,6 +82,7 @@ real! {
     fn free(block: *mut c_void);
     fn memalign(alignment: usize, size: usize) -> *mut c_void;
     fn malloc_usable_size(block: *mut c_void) -> usize;
+    fn getenv(name: *const c_char) -> *mut c_char;
     fn strdup(text: *const c_char) -> *mut c_char;
     fn strndup(text: *const c_char, length: usize) -> *mut c_char;
     fn mmap(address: *mut c_void, length: usize, protection: c_int, flags: c_int, file: c_int, offset: libc::off_t) -> *mut c_void;
@@ -262,9 +263,9 @@ unsafe extern "C" fn __wrap_mmap(
         && mapped != libc::MAP_FAILED
     {
         match protection {
-            libc::PROT_NONE if fixed => ledger.subtract(length),
+            libc::PROT_NONE if fixed => ledger.unmap(length),
             libc::PROT_NONE => {}
-            _ => ledger.add(length),
+            _ => ledger.map(length),
         }
     }
     mapped
@@ -273,7 +274,7 @@ unsafe extern "C" fn __wrap_mmap(
 #[unsafe(no_mangle)]
 unsafe extern "C" fn __wrap_munmap(address: *mut c_void, length: usize) -> c_int {
     if let Some(ledger) = current() {
-        ledger.subtract(length);
+        ledger.unmap(length);
     }
     // SAFETY: as above.
     unsafe { real::munmap(address, length) }
@@ -288,6 +289,25 @@ unsafe extern "C" fn __wrap___cxa_atexit(
     _library: *mut c_void,
 ) -> c_int {
     0
+}
+
+/// Beginnings of the names of variables that would change the engine's options, or make it write files.
+#[cfg(not(feature = "debug-engine"))]
+const ENGINE_VARIABLES: [&[u8]; 6] = [b"JIT_OPTION_", b"JS_", b"JSGC_", b"MOZ_", b"ION", b"PERF_SPEW_"];
+
+/// Nobody sets options of the engine by the environment. (With the debug engine, its tests do.)
+#[unsafe(no_mangle)]
+unsafe extern "C" fn __wrap_getenv(name: *const c_char) -> *mut c_char {
+    #[cfg(not(feature = "debug-engine"))]
+    {
+        // SAFETY: as above: the name is NUL-terminated.
+        let bytes = unsafe { CStr::from_ptr(name) }.to_bytes();
+        if ENGINE_VARIABLES.iter().any(|beginning| bytes.starts_with(beginning)) {
+            return std::ptr::null_mut();
+        }
+    }
+    // SAFETY: as above.
+    unsafe { real::getenv(name) }
 }
 
 /// Memory of Rust code, outside of every ledger. Make it the global allocator of the program or library that links

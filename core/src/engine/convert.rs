@@ -25,9 +25,8 @@ use crate::config::ExecutionLimits;
 use crate::error::Error;
 use crate::value::{ErrorValue, Value};
 
-/// Bytes of a copied value, and those that the allocator needs at least for what it holds outside of itself.
-const VALUE: usize = size_of::<Value>();
-const BLOCK: usize = 48;
+/// Bytes that the allocator needs at most beside those that it is asked for.
+const BLOCK: usize = 32;
 
 /// What a conversion may still produce.
 pub(super) struct Budget {
@@ -143,7 +142,6 @@ impl Reader<'_> {
         parents: Option<&Parents>,
     ) -> Result<Option<Value>, Failure> {
         self.budget.spend(8)?;
-        self.take_room(VALUE)?;
         let plain = value.get();
         Ok(Some(if plain.is_undefined() {
             Value::Undefined
@@ -172,10 +170,19 @@ impl Reader<'_> {
         if least as u64 > self.budget.bytes {
             return Err(Failure::TooLarge);
         }
+        // It may take that much while it is made.
+        let before = self.room.bytes();
         self.take_room(BLOCK + least * 3)?;
         let string = text::to_rust(cx, string)?;
+        self.room.shrink_to(before + BLOCK + string.capacity());
         self.budget.spend(string.len())?;
         Ok(string)
+    }
+
+    /// A list with room for so many items, which is counted before it is made.
+    fn list<T>(&mut self, length: usize) -> JsResult<Vec<T>> {
+        self.take_room(BLOCK + length * size_of::<T>())?;
+        Ok(Vec::with_capacity(length))
     }
 
     fn bigint(&mut self, cx: &mut JSContext, value: Handle<JSVal>) -> Result<BigInt, Failure> {
@@ -235,7 +242,6 @@ impl Reader<'_> {
             let max = self.budget.max_depth;
             return Err(Failure::not_transferable(format!("is nested deeper than max_value_depth, {max}")));
         }
-        self.take_room(BLOCK)?;
         let here = Parents { object, outer, depth };
         let value = match class {
             ESClass::Array => self.array(cx, &here)?,
@@ -262,7 +268,7 @@ impl Reader<'_> {
         if u64::from(length) * 8 > self.budget.bytes {
             return Err(Failure::TooLarge);
         }
-        let mut items = Vec::with_capacity(length as usize);
+        let mut items = self.list(length as usize)?;
         rooted!(&in(cx) let mut item = UndefinedValue());
         for index in 0..length {
             // SAFETY: `object` and `item` are rooted.
@@ -276,9 +282,10 @@ impl Reader<'_> {
 
     fn map(&mut self, cx: &mut JSContext, here: &Parents) -> Result<Value, Failure> {
         rooted!(&in(cx) let flat = flatten(cx, here.object, true)?);
-        let mut entries = Vec::new();
+        let length = self.collected(cx, flat.handle())? / 2;
+        let mut entries = self.list(length as usize)?;
         rooted!(&in(cx) let mut item = UndefinedValue());
-        for index in 0..self.collected(cx, flat.handle())? / 2 {
+        for index in 0..length {
             let mut one = |which: u32, name: &str| {
                 // SAFETY: `flat` is our own array and rooted, as is `item`.
                 check(unsafe { JS_GetElement(cx, flat.handle(), index * 2 + which, item.handle_mut()) })?;
@@ -292,9 +299,10 @@ impl Reader<'_> {
 
     fn set(&mut self, cx: &mut JSContext, here: &Parents) -> Result<Value, Failure> {
         rooted!(&in(cx) let flat = flatten(cx, here.object, false)?);
-        let mut items = Vec::new();
+        let length = self.collected(cx, flat.handle())?;
+        let mut items = self.list(length as usize)?;
         rooted!(&in(cx) let mut item = UndefinedValue());
-        for index in 0..self.collected(cx, flat.handle())? {
+        for index in 0..length {
             // SAFETY: `flat` is our own array and rooted, as is `item`.
             check(unsafe { JS_GetElement(cx, flat.handle(), index, item.handle_mut()) })?;
             let value = self
@@ -355,7 +363,7 @@ impl Reader<'_> {
         let mut ids = IdVector::new(cx);
         // SAFETY: `object` is rooted; `ids` roots what it holds.
         check(memory::in_engine(|| unsafe { GetPropertyKeys(cx, here.object, JSITER_OWNONLY, ids.handle_mut()) }))?;
-        let mut entries = Vec::with_capacity(ids.len().min(1024));
+        let mut entries = self.list(ids.len())?;
         rooted!(&in(cx) let mut id = mozjs::jsid::VoidId());
         rooted!(&in(cx) let mut value = UndefinedValue());
         for index in 0..ids.len() {
@@ -609,7 +617,15 @@ fn bigint_from(cx: &mut JSContext, value: &BigInt) -> JsResult<JSVal> {
         _ => format!("0x{}", value.to_str_radix(16)),
     };
     let start = digits.as_ptr() as *mut Latin1Char;
-    let pointer = |ptr| mozjs::jsapi::mozilla::RangedPtr { _phantom_0: Default::default(), mPtr: ptr };
+    let pointer = |ptr| mozjs::jsapi::mozilla::RangedPtr {
+        _phantom_0: Default::default(),
+        mPtr: ptr,
+        #[cfg(feature = "debug-engine")]
+        mRangeStart: start,
+        #[cfg(feature = "debug-engine")]
+        // SAFETY: the end of `digits`.
+        mRangeEnd: unsafe { start.add(digits.len()) },
+    };
     // SAFETY: the range is that of `digits`, which outlives the call.
     let bigint = unsafe {
         let range = mozjs::jsapi::mozilla::Range {

@@ -112,10 +112,10 @@ fn from_thrown_value(cx: &mut JSContext, exception: Handle<JSVal>) -> ScriptErro
     rooted!(&in(cx) let mut again = UndefinedValue());
     // It makes text of the value, which for a large bigint takes seconds in one native.
     if !value.is_bigint() {
+        let mut message: Vec<u8> = Vec::new();
         // SAFETY: the targets are vectors that outlive the call. It takes the pending exception, and for an object it
         // may run its toString.
-        unsafe {
-            let mut message: Vec<u8> = Vec::new();
+        memory::in_engine(|| unsafe {
             PendingExceptionStackInfo(
                 cx,
                 Some(append_bytes),
@@ -125,7 +125,7 @@ fn from_thrown_value(cx: &mut JSContext, exception: Handle<JSVal>) -> ScriptErro
                 &mut column,
                 again.handle_mut(),
             );
-        }
+        });
     }
     clear(cx);
     let (name, message, code) = if value.is_object() {
@@ -144,6 +144,8 @@ fn from_thrown_value(cx: &mut JSContext, exception: Handle<JSVal>) -> ScriptErro
 }
 
 unsafe extern "C" fn append_bytes(chars: *const std::ffi::c_char, length: usize, target: *mut std::ffi::c_void) {
+    // The vector is ours.
+    let _host = memory::on(memory::Side::Host);
     if !chars.is_null() {
         // SAFETY: the engine gives `length` readable bytes; the target is the vector handed over with this function.
         unsafe {

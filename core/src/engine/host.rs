@@ -15,7 +15,8 @@ use mozjs::jsval::{Int32Value, JSVal, ObjectValue, StringValue, UndefinedValue};
 use mozjs::rooted;
 use mozjs::rust::wrappers2::{
     AddPromiseReactions, CallOriginalPromiseResolve, JS_ClearPendingException, JS_DefineFunction, JS_FreezeObject,
-    JS_GetPendingException, JS_NewPlainObject, NewPromiseObject, RejectPromise, ResolvePromise,
+    JS_GetPendingException, JS_NewPlainObject, NewPromiseObject, RejectPromise, ReportUncatchableException,
+    ResolvePromise,
 };
 
 use super::convert::{self, Budget, Failure};
@@ -39,17 +40,22 @@ pub(super) unsafe fn native(
     // SAFETY: by the contract of this function; one wrapper is made for this call.
     let (mut cx, args) = unsafe { (JSContext::from_ptr(NonNull::new_unchecked(cx)), CallArgs::from_vp(vp, argc)) };
     let state = State::of(&cx);
+    let _host = memory::on(memory::Side::Host);
+    let done = !state.killed()
+        && match catch_unwind(AssertUnwindSafe(|| body(&mut cx, state, &args))) {
+            Ok(result) => result.is_ok(),
+            Err(panic) => {
+                state.kill(Error::Internal { message: crate::error::panic_message(&*panic) });
+                false
+            }
+        };
     if state.killed() {
+        // Also drops an exception, which script could catch.
+        // SAFETY: a plain call on this thread's context.
+        unsafe { ReportUncatchableException(&cx) };
         return false;
     }
-    let _host = memory::on(memory::Side::Host);
-    match catch_unwind(AssertUnwindSafe(|| body(&mut cx, state, &args))) {
-        Ok(result) => result.is_ok() && !state.killed(),
-        Err(panic) => {
-            state.kill(Error::Internal { message: crate::error::panic_message(&*panic) });
-            false
-        }
-    }
+    done
 }
 
 /// An argument, or undefined.
@@ -303,14 +309,15 @@ pub(super) fn settle_tool_call(cx: &mut JSContext, state: &State, answer: Answer
             false
         }
     };
+    // Resolving looks for a method `then`, which script may have put on a prototype.
     // SAFETY: `promise` is our own promise and rooted, as is the value.
-    check(unsafe {
+    check(memory::in_engine(|| unsafe {
         if fulfilled {
             ResolvePromise(cx, promise.handle(), value.handle())
         } else {
             RejectPromise(cx, promise.handle(), value.handle())
         }
-    })
+    }))
 }
 
 unsafe extern "C" fn set_timeout(cx: *mut RawJSContext, argc: u32, vp: *mut JSVal) -> bool {
@@ -320,7 +327,7 @@ unsafe extern "C" fn set_timeout(cx: *mut RawJSContext, argc: u32, vp: *mut JSVa
             require_callable(cx, argument(args, 0), "setTimeout")?;
             let delay = match argument(args, 1) {
                 value if value.get().is_undefined() => 0.0,
-                value => mozjs::rust::ToNumber(cx, value).map_err(|()| Thrown)?,
+                value => memory::in_engine(|| mozjs::rust::ToNumber(cx, value)).map_err(|()| Thrown)?,
             };
             let mut call = vec![args.get(0).get()];
             call.extend((2..argc).map(|index| args.get(index).get()));

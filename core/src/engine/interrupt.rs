@@ -20,6 +20,10 @@ use crate::worker::{Control, KillReason};
 /// The reason in the word when the isolate itself ends the execution; the error is kept in its state.
 const INTERNAL_KILL: u64 = 0xff;
 
+/// Added to the nice value of a thread that is set aside: where processors are short, it gets a third of what another one
+/// gets. More would keep it, and its memory, from ever coming back to a busy machine.
+const ABANDONED_NICE: libc::c_int = 5;
+
 /// An answer to a tool call.
 pub(super) struct Answer {
     pub call_id: u64,
@@ -32,6 +36,8 @@ pub(crate) struct Link {
     word: AtomicU64,
     context: ThreadSafeJSContext,
     cpu_clock: Option<libc::clockid_t>,
+    /// The isolate's thread, as long as the isolate lives: its id may be another's afterwards.
+    thread: Mutex<Option<libc::pid_t>>,
     answers: Mutex<Answers>,
     changed: Condvar,
 }
@@ -51,6 +57,8 @@ impl Link {
             word: AtomicU64::new(0),
             context,
             cpu_clock: thread_cpu_clock(),
+            // SAFETY: no preconditions.
+            thread: Mutex::new(Some(unsafe { libc::gettid() })),
             answers: Mutex::default(),
             changed: Condvar::new(),
         })
@@ -58,6 +66,11 @@ impl Link {
 
     fn answers(&self) -> MutexGuard<'_, Answers> {
         self.answers.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// The isolate ends.
+    pub(super) fn leave(&self) {
+        *self.thread.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = None;
     }
 
     pub(super) fn begin(&self, execution_id: u64) {
@@ -165,6 +178,20 @@ impl Control for Link {
 
     fn cpu_time(&self) -> Option<Duration> {
         read_clock(self.cpu_clock?)
+    }
+
+    /// A thread cannot be ended, but those that are of use need not share the processors equally with it. It is not
+    /// stopped altogether: it may hold a lock that others need (the allocator has some), and shall end some day.
+    fn abandon(&self) {
+        let thread = self.thread.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(thread) = *thread {
+            // SAFETY: plain calls on a thread of ours, which cannot end while `thread` is locked. Should they fail, it
+            // goes on as before.
+            unsafe {
+                let nice = libc::getpriority(libc::PRIO_PROCESS, thread as libc::id_t);
+                libc::setpriority(libc::PRIO_PROCESS, thread as libc::id_t, nice + ABANDONED_NICE);
+            }
+        }
     }
 }
 

@@ -15,14 +15,15 @@ use mozjs::context::{JSContext, RawJSContext};
 use mozjs::gc::RootedTraceableBox;
 use mozjs::glue::{CreateJobQueue, DeleteJobQueue, JobQueueTraps};
 use mozjs::jsapi::{
-    Heap, JS_GetContextPrivate, JS_SetContextPrivate, JSGCParamKey, JSObject, JSTracer, MutableHandleObject,
-    SetOutOfMemoryCallback,
+    GCReason, Heap, JS_GetContextPrivate, JS_SetContextPrivate, JSGCParamKey, JSGCStatus, JSObject, JSTracer,
+    MutableHandleObject, SetOutOfMemoryCallback,
 };
 use mozjs::realm::AutoRealm;
 use mozjs::rooted;
 use mozjs::rust::Runtime;
 use mozjs::rust::wrappers2::{
-    JS_AddInterruptCallback, JS_ClearPendingException, JS_SetGCParameter, JS_SetNativeStackQuota, SetJobQueue,
+    JS_AddInterruptCallback, JS_ClearPendingException, JS_SetGCCallback, JS_SetGCParameter, JS_SetNativeStackQuota,
+    SetJobQueue,
 };
 
 use super::console::ConsoleState;
@@ -138,12 +139,12 @@ impl State {
     }
 
     /// Ends the execution here and now, because this thread cannot go on; false if none runs.
-    pub(super) fn lose(&self) -> bool {
+    pub(super) fn lose(&self, error: impl FnOnce(&State) -> Error) -> bool {
         self.ledger.end();
         let Ok(current) = self.current.try_borrow() else { return false };
         let Some(host) = current.host() else { return false };
         self.link.end();
-        let error = self.ledger.error();
+        let error = error(self);
         let condemned = Some(recycle_reason(&error));
         host.lost(Report { result: Err(error), stats: current.stats(&self.ledger), condemned });
         true
@@ -265,6 +266,7 @@ impl Isolate {
             JS_SetGCParameter(cx, JSGCParamKey::JSGC_MALLOC_THRESHOLD_BASE, first_collection);
             JS_SetGCParameter(cx, JSGCParamKey::JSGC_INCREMENTAL_GC_ENABLED, 0);
             JS_AddInterruptCallback(cx, Some(on_interrupt));
+            JS_SetGCCallback(cx, Some(on_collection), std::ptr::null_mut());
             SetOutOfMemoryCallback(cx.raw_cx(), Some(on_out_of_memory), std::ptr::null_mut());
             mozjs::jsapi::SetWarningReporter(cx.raw_cx(), Some(ignore_warning));
             realm::configure_context(cx);
@@ -388,6 +390,7 @@ impl Isolate {
 
 impl Drop for Isolate {
     fn drop(&mut self) {
+        self.state.link.leave();
         *self.state.current.borrow_mut() = Current::none();
         let cx = self.runtime.cx();
         jobs::discard(cx);
@@ -411,6 +414,7 @@ fn recycle_reason(error: &Error) -> RecycleReason {
         Error::MessageFlood { .. } => RecycleReason::MessageFlood,
         Error::Cancelled => RecycleReason::Cancelled,
         Error::PoolClosed => RecycleReason::Shutdown,
+        Error::WorkerCrashed { .. } => RecycleReason::Crash,
         _ => RecycleReason::Internal,
     }
 }
@@ -426,6 +430,21 @@ unsafe extern "C" fn on_interrupt(cx: *mut RawJSContext) -> bool {
     }
     state.ledger.on_interrupt(&mut cx);
     !state.killed()
+}
+
+/// Called by the engine before and after it collects the whole heap.
+unsafe extern "C" fn on_collection(
+    _cx: *mut RawJSContext,
+    status: JSGCStatus,
+    _reason: GCReason,
+    _data: *mut std::ffi::c_void,
+) {
+    if let Some(ledger) = super::memory::current() {
+        match status {
+            JSGCStatus::JSGC_BEGIN => ledger.collection_starts(),
+            JSGCStatus::JSGC_END => ledger.collection_ends(),
+        }
+    }
 }
 
 /// Called by the engine when an allocation was refused, before it throws: the execution ends here.

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use mozjs::context::JSContext;
 use mozjs::jsapi::JS::{HeapState, RuntimeHeapState};
 use mozjs::jsapi::{GCOptions, GCReason};
-use mozjs::rust::wrappers2::{NonIncrementalGC, PrepareForFullGC};
+use mozjs::rust::wrappers2::{GetGCHeapUsage, NonIncrementalGC, PrepareForFullGC};
 
 use super::interrupt::Link;
 use crate::error::Error;
@@ -64,6 +64,19 @@ impl Drop for Reserved {
 }
 
 impl Reserved {
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Counts no more than so many bytes from now on.
+    pub(super) fn shrink_to(&mut self, bytes: usize) {
+        if let Some(ledger) = current() {
+            let surplus = self.bytes.saturating_sub(bytes);
+            ledger.subtract(surplus);
+            self.bytes -= surplus;
+        }
+    }
+
     /// Counts more; false if the ledger refuses it.
     pub(super) fn grow(&mut self, bytes: usize) -> bool {
         if let Some(ledger) = current() {
@@ -93,6 +106,8 @@ pub(super) struct Ledger {
     limit: u64,
     /// May be below 0 for a moment: what a thread frees need not have been allocated while it counted.
     used: Cell<i64>,
+    /// What of it is mapped, and not from the C library's allocator.
+    mapped: Cell<i64>,
     peak: Cell<i64>,
     /// What the worker held after the first collection at rest.
     base: Cell<Option<i64>>,
@@ -102,9 +117,22 @@ pub(super) struct Ledger {
     in_engine: Cell<bool>,
     /// The limit was passed, and the engine asked to call back.
     passed: Cell<bool>,
+    /// Bytes in use at which the engine is asked to call back: the limit, or less where collecting takes much itself.
+    trigger: Cell<u64>,
+    collection: Collection,
     /// Bytes that were in use, a refused request included, when the execution was ended.
     at_end: Cell<u64>,
     link: OnceCell<Arc<Link>>,
+}
+
+/// What is known of the collection that runs, or of the last one.
+#[derive(Default)]
+struct Collection {
+    /// Bytes in use, and the peak of the execution, at its start.
+    used: Cell<i64>,
+    peak_before: Cell<i64>,
+    /// The most bytes in use while it ran.
+    peak: Cell<i64>,
 }
 
 /// Who runs on a worker's thread.
@@ -166,11 +194,14 @@ impl Ledger {
         Rc::new(Ledger {
             limit,
             used: Cell::new(0),
+            mapped: Cell::new(0),
             peak: Cell::new(0),
             base: Cell::new(None),
             armed: Cell::new(false),
             in_engine: Cell::new(false),
             passed: Cell::new(false),
+            trigger: Cell::new(limit),
+            collection: Collection::default(),
             at_end: Cell::new(0),
             link: OnceCell::new(),
         })
@@ -202,6 +233,7 @@ impl Ledger {
     pub(super) fn begin(&self) {
         self.peak.set(self.used.get());
         self.passed.set(false);
+        self.trigger.set(self.limit);
         self.at_end.set(0);
         self.armed.set(true);
     }
@@ -217,13 +249,23 @@ impl Ledger {
         if used > self.peak.get() {
             self.peak.set(used);
         }
-        if used > 0 && used as u64 > self.limit {
+        if used > 0 && used as u64 > self.trigger.get() {
             self.pass();
         }
     }
 
     pub(super) fn subtract(&self, bytes: usize) {
         self.used.set(self.used.get() - bytes as i64);
+    }
+
+    pub(super) fn map(&self, bytes: usize) {
+        self.mapped.set(self.mapped.get() + bytes as i64);
+        self.add(bytes);
+    }
+
+    pub(super) fn unmap(&self, bytes: usize) {
+        self.mapped.set(self.mapped.get() - bytes as i64);
+        self.subtract(bytes);
     }
 
     /// Asks the engine to call back.
@@ -267,12 +309,62 @@ impl Ledger {
             return;
         }
         let before = self.used();
-        collect(cx, GCOptions::Shrink);
-        self.passed.set(false);
-        if self.used() as f64 > self.limit as f64 * LIVE {
-            self.at_end.set(before);
+        collect(cx, GCOptions::Normal);
+        if !self.has_room_for(0) && self.has_no_room_without_caches(cx) {
+            self.at_end.set(before.max(self.collection.peak.get().max(0) as u64));
             self.refused();
         }
+        self.passed.set(false);
+    }
+
+    /// Whether so much more may be in use after a collection.
+    fn has_room_for(&self, more: u64) -> bool {
+        (self.used() + more) as f64 <= self.trigger.get() as f64 * LIVE
+    }
+
+    /// Collects once more, to give back what is free in the engine's own mappings. It also throws caches away, such as
+    /// the hash tables of large objects, which script may need at once: those are not counted as free, else it would
+    /// do nothing but to make them again.
+    fn has_no_room_without_caches(&self, cx: &mut JSContext) -> bool {
+        // SAFETY: a plain call.
+        let live = unsafe { GetGCHeapUsage(cx) };
+        if live as f64 > self.trigger.get() as f64 * LIVE {
+            return true;
+        }
+        let allocated = || self.used.get() - self.mapped.get();
+        let before = allocated();
+        collect(cx, GCOptions::Shrink);
+        !self.has_room_for((before - allocated()).max(0) as u64)
+    }
+
+    /// A collection of everything starts.
+    pub(super) fn collection_starts(&self) {
+        let used = self.used.get();
+        self.collection.used.set(used);
+        self.collection.peak_before.set(self.peak.replace(used));
+    }
+
+    /// A collection of everything is over.
+    ///
+    /// It may have taken memory of its own, which nothing could refuse: for the entries of a `WeakMap`, several times
+    /// what the map takes. The more it took, the earlier the next one is asked for; and if it took too much, the
+    /// execution ends.
+    pub(super) fn collection_ends(&self) {
+        let peak = self.peak.get();
+        self.peak.set(peak.max(self.collection.peak_before.get()));
+        self.collection.peak.set(peak);
+        if !self.armed.get() {
+            return;
+        }
+        let (before, peak) = (self.collection.used.get().max(0) as u64, peak.max(1) as u64);
+        let (headroom, most) = (headroom(self.limit), self.limit + headroom(self.limit));
+        if peak > most && peak - before > headroom {
+            self.at_end.set(peak);
+            self.refused();
+        }
+        // What would have been in use at its start for a peak of `most`.
+        let trigger = (most as f64 * before as f64 / peak as f64) as u64;
+        self.trigger.set(trigger.min(self.limit));
     }
 
     /// A large request cannot be met: makes room, before the engine tries once more.

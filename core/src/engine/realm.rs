@@ -29,7 +29,7 @@ use mozjs::rust::wrappers2::{
 use mozjs::{JSCLASS_GLOBAL_SLOT_COUNT, JSCLASS_IS_GLOBAL, JSCLASS_RESERVED_SLOTS_MASK};
 
 use super::isolate::{JsResult, State, Thrown, check};
-use super::{console, convert, exception, host, web};
+use super::{console, convert, exception, host, memory, web};
 use crate::config::ExecutionLimits;
 use crate::execution::Request;
 
@@ -160,6 +160,7 @@ fn resolve_lazy(cx: &mut JSContext, global: Handle<*mut JSObject>, index: usize)
         return Ok(false);
     }
     resolved.set(resolved.get() | bit);
+    let _host = memory::on(memory::Side::Host);
     (LAZY[index].make)(cx, global)?;
     Ok(true)
 }

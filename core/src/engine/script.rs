@@ -114,7 +114,7 @@ fn compile(
     let options = CompileOptionsWrapper::new(cx, text::c_string(filename), if wrapped { 0 } else { 1 });
     let mut units = transform_str_to_source_text(source);
     // SAFETY: `source` outlives the call; the engine copies it.
-    script.set(unsafe { Compile1(cx, options.ptr, &mut units) });
+    script.set(memory::in_engine(|| unsafe { Compile1(cx, options.ptr, &mut units) }));
     if !script.get().is_null() {
         return Ok(Ok(()));
     }

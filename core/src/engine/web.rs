@@ -112,7 +112,7 @@ fn argument_text(cx: &mut JSContext, args: &CallArgs, index: u32, name: &str) ->
         return Err(exception::throw(cx, "TypeError", &format!("{name}: an argument is required")));
     }
     // SAFETY: the engine keeps the argument rooted.
-    let string = unsafe { ToString(cx, argument(args, index)) };
+    let string = memory::in_engine(|| unsafe { ToString(cx, argument(args, index)) });
     if string.is_null() { Err(Thrown) } else { Ok(string) }
 }
 
@@ -190,6 +190,7 @@ unsafe extern "C" fn on_clone_error(cx: *mut RawJSContext, _id: u32, _data: *mut
     let Some(cx) = std::ptr::NonNull::new(cx) else { return };
     // SAFETY: as above; one wrapper for this call.
     let mut cx = unsafe { JSContext::from_ptr(cx) };
+    let _host = memory::on(memory::Side::Host);
     let message = if message.is_null() {
         "the value cannot be cloned".into()
     } else {
@@ -210,7 +211,9 @@ function!(structured_clone, |cx, args| {
         rooted!(&in(cx) let options = options.get().to_object());
         rooted!(&in(cx) let mut transfer = UndefinedValue());
         // SAFETY: all is rooted.
-        check(unsafe { JS_GetProperty(cx, options.handle(), c"transfer".as_ptr(), transfer.handle_mut()) })?;
+        check(memory::in_engine(|| unsafe {
+            JS_GetProperty(cx, options.handle(), c"transfer".as_ptr(), transfer.handle_mut())
+        }))?;
         if !transfer.get().is_undefined() {
             let message = "structuredClone: transferring is not supported: leave out the option transfer";
             return Err(throw_named(cx, "DataCloneError", message));
@@ -218,9 +221,9 @@ function!(structured_clone, |cx, args| {
     }
     rooted!(&in(cx) let mut copy = UndefinedValue());
     // SAFETY: all is rooted; the callbacks are static and need no data.
-    let cloned =
-        unsafe { JS_StructuredClone(cx, argument(args, 0), copy.handle_mut(), &CLONE_CALLBACKS, std::ptr::null_mut()) };
-    check(cloned)?;
+    check(memory::in_engine(|| unsafe {
+        JS_StructuredClone(cx, argument(args, 0), copy.handle_mut(), &CLONE_CALLBACKS, std::ptr::null_mut())
+    }))?;
     args.rval().set(copy.get());
     Ok(())
 });
@@ -276,6 +279,8 @@ impl DecoderState {
 }
 
 unsafe extern "C" fn finalize_decoder(_gc: *mut GCContext, object: *mut JSObject) {
+    // The state is ours, so it must not be subtracted from what the engine holds.
+    let _host = memory::on(memory::Side::Host);
     let mut slot = UndefinedValue();
     // SAFETY: the engine finalises each object once; slot 0 holds what `new_decoder` has put there, or nothing yet.
     unsafe {
@@ -295,7 +300,7 @@ fn construct(cx: &mut JSContext, args: &CallArgs, class: &'static StaticClass, n
         return Err(exception::throw(cx, "TypeError", &format!("{name} must be called with new")));
     }
     // SAFETY: the class is static, the arguments are those of a constructor's call.
-    let object = unsafe { JS_NewObjectForConstructor(cx, &class.0, args) };
+    let object = memory::in_engine(|| unsafe { JS_NewObjectForConstructor(cx, &class.0, args) });
     if object.is_null() { Err(Thrown) } else { Ok(object) }
 }
 
@@ -369,7 +374,7 @@ fn option(cx: &mut JSContext, options: Handle<JSVal>, name: &CStr) -> JsResult<b
     rooted!(&in(cx) let options = options.get().to_object());
     rooted!(&in(cx) let mut value = UndefinedValue());
     // SAFETY: all is rooted.
-    check(unsafe { JS_GetProperty(cx, options.handle(), name.as_ptr(), value.handle_mut()) })?;
+    check(memory::in_engine(|| unsafe { JS_GetProperty(cx, options.handle(), name.as_ptr(), value.handle_mut()) }))?;
     // SAFETY: as above.
     Ok(unsafe { ToBoolean(value.handle()) })
 }

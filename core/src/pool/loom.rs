@@ -1,5 +1,5 @@
 //! The pool under loom: its real state, drivers and supervisor, with fake workers, in every order in which their
-//! threads can meet (with a bound on preemptions, which keeps it to seconds).
+//! threads can meet with two preemptions at most, which keeps it to a minute.
 //!
 //! A model that leaves a thread waiting for ever is a deadlock, which loom reports: so each of these also shows that no
 //! wake-up is lost. Time stands still but for [`Model::pass`]. The notifier runs only in models where the supervisor
@@ -180,9 +180,10 @@ fn status(outcome: &Outcome) -> Status {
     outcome.result.as_ref().map_or_else(Error::status, |_| Status::Ok)
 }
 
-fn check(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
+/// Explores a model whole, in every order with so many preemptions at most. (With 3 it takes hours.)
+fn check(model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(preemptions);
+    builder.preemption_bound = Some(2);
     builder.max_branches = 10_000;
     builder.check(model);
 }
@@ -194,7 +195,7 @@ fn spawn(model: &Arc<Model>, run: impl FnOnce(&Model) + 'static) -> loom::thread
 
 #[test]
 fn a_worker_that_goes_idle_misses_no_submission() {
-    check(3, || {
+    check(|| {
         let model = Model::new(config(1));
         for _ in 0..2 {
             assert_eq!(status(&model.submit("1").unwrap().wait().unwrap()), Status::Ok);
@@ -205,7 +206,7 @@ fn a_worker_that_goes_idle_misses_no_submission() {
 
 #[test]
 fn submissions_from_two_threads_are_both_served_by_one_worker() {
-    check(3, || {
+    check(|| {
         let model = Model::new(config(1));
         let other = spawn(&model, |model| {
             model.submit("1").unwrap().wait().unwrap();
@@ -219,7 +220,7 @@ fn submissions_from_two_threads_are_both_served_by_one_worker() {
 
 #[test]
 fn two_workers_serve_two_submissions_and_are_never_three() {
-    check(2, || {
+    check(|| {
         let model = Model::new(config(2));
         let executions = [model.submit("1").unwrap(), model.submit("1").unwrap(), model.submit("1").unwrap()];
         for execution in executions {
@@ -232,7 +233,7 @@ fn two_workers_serve_two_submissions_and_are_never_three() {
 
 #[test]
 fn a_replacement_serves_what_waits_and_is_one_worker_more_at_most() {
-    check(3, || {
+    check(|| {
         let model = Model::new(PoolConfig { max_executions_per_worker: 1, ..config(1) });
         let executions = [model.submit("1").unwrap(), model.submit("1").unwrap()];
         for execution in executions {
@@ -245,7 +246,7 @@ fn a_replacement_serves_what_waits_and_is_one_worker_more_at_most() {
 
 #[test]
 fn cancelling_ends_an_execution_once_wherever_it_is() {
-    check(3, || {
+    check(|| {
         let model = Model::new(config(1));
         let execution = model.submit("gate").unwrap();
         let canceller = loom::thread::spawn({
@@ -260,7 +261,7 @@ fn cancelling_ends_an_execution_once_wherever_it_is() {
 
 #[test]
 fn finishing_and_cancelling_at_once_give_one_outcome() {
-    check(3, || {
+    check(|| {
         let model = Model::new(config(1));
         let execution = model.submit("1").unwrap();
         let canceller = loom::thread::spawn({
@@ -276,7 +277,7 @@ fn finishing_and_cancelling_at_once_give_one_outcome() {
 
 #[test]
 fn submitting_and_shutting_down_at_once_leaves_nothing_unanswered() {
-    check(3, || {
+    check(|| {
         let model = Model::new(config(1));
         let closer = spawn(&model, |model| model.pool.shutdown(Some(Duration::ZERO)).unwrap());
         let admitted = match model.submit("gate") {
@@ -296,7 +297,7 @@ fn submitting_and_shutting_down_at_once_leaves_nothing_unanswered() {
 
 #[test]
 fn finishing_and_shutting_down_at_once_give_one_outcome() {
-    check(3, || {
+    check(|| {
         let model = Model::new(config(1));
         let execution = model.submit("1").unwrap();
         let closer = spawn(&model, |model| model.pool.shutdown(Some(Duration::ZERO)).unwrap());
@@ -309,7 +310,7 @@ fn finishing_and_shutting_down_at_once_give_one_outcome() {
 
 #[test]
 fn two_shutdowns_at_once_both_return() {
-    check(3, || {
+    check(|| {
         let model = Model::new(config(1));
         model.submit("1").unwrap();
         let other = spawn(&model, |model| model.pool.shutdown(Some(Duration::ZERO)).unwrap());
@@ -321,7 +322,7 @@ fn two_shutdowns_at_once_both_return() {
 
 #[test]
 fn finishing_and_timing_out_at_once_give_one_outcome() {
-    check(3, || {
+    check(|| {
         let model = Model::new(config(1));
         let execution = model.submit("gate").unwrap();
         let opener = spawn(&model, |model| model.lab.change(|seen| seen.open = true));
@@ -335,7 +336,7 @@ fn finishing_and_timing_out_at_once_give_one_outcome() {
 
 #[test]
 fn coming_back_and_being_set_aside_at_once_give_one_outcome() {
-    check(3, || {
+    check(|| {
         let model = Model::with_notifier(config(1));
         let execution = model.submit("stuck").unwrap();
         let opener = spawn(&model, |model| model.lab.change(|seen| seen.open = true));
@@ -353,7 +354,7 @@ fn coming_back_and_being_set_aside_at_once_give_one_outcome() {
 
 #[test]
 fn a_submission_that_meets_the_end_of_an_idle_worker_is_served() {
-    check(3, || {
+    check(|| {
         let model = Model::new(PoolConfig { idle_timeout: LATER / 4, ..config(1) });
         model.submit("1").unwrap().wait().unwrap();
         model.pass(LATER / 2);
@@ -364,7 +365,7 @@ fn a_submission_that_meets_the_end_of_an_idle_worker_is_served() {
 
 #[test]
 fn a_submission_that_meets_the_end_of_its_wait_ends_once() {
-    check(3, || {
+    check(|| {
         let model = Model::with_notifier(PoolConfig { queue_timeout: LATER / 4, ..config(1) });
         let execution = model.submit("1").unwrap();
         model.pass(LATER / 2);
