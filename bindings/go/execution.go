@@ -31,15 +31,16 @@ type Execution struct {
 }
 
 // submit submits a script. Always gives an execution; one that was refused is done.
-func (p *Pool) submit(ctx context.Context, source string, opts []Option, waits bool) *Execution {
+func (p *Pool) submit(ctx context.Context, source string, opts []Option) *Execution {
 	e := &Execution{ctx: ctx, pool: p, done: make(chan struct{})}
 	switch {
 	case ctx == nil:
+		e.ctx = context.Background()
 		return e.refuse(invalid("ctx", "it is nil; context.Background() is one that never ends"))
 	case ctx.Err() != nil:
 		return e.refuse(ended(ctx))
 	}
-	s := submission{Submission: capi.Submission{Source: source, Waits: waits}}
+	s := submission{Submission: capi.Submission{Source: source}}
 	for _, opt := range opts {
 		if err := opt(&s); err != nil {
 			return e.refuse(err)
@@ -185,28 +186,35 @@ func (e *Execution) Console() []ConsoleLine {
 
 // wait fails in a callback of the pool.
 func (e *Execution) wait() error {
-	select {
-	case <-e.done:
-		return nil
-	default:
-	}
-	if handle := e.acquire(); handle != nil {
-		mayWait := handle.MayWait()
-		e.release()
-		if !mayWait {
-			return &Error{
-				Status:  StatusInvalidState,
-				Message: "a callback of the pool may not wait for it; start a goroutine",
-			}
-		}
+	if err := e.mayWait(); err != nil {
+		return err
 	}
 	<-e.done
 	return nil
 }
 
+func (e *Execution) mayWait() error {
+	handle := e.acquire()
+	if handle == nil {
+		return nil
+	}
+	defer e.release()
+	if handle.MayWait() {
+		return nil
+	}
+	return &Error{
+		Status:  StatusInvalidState,
+		Message: "a callback of the pool may not wait for it; submit the script, or start a goroutine",
+	}
+}
+
 // await waits until the execution has ended, and cancels it when its context ends. It waits even so, so that nothing
 // of the execution is left when it returns.
 func (e *Execution) await() (Value, error) {
+	if err := e.mayWait(); err != nil {
+		e.Cancel()
+		return Value{}, err
+	}
 	select {
 	case <-e.done:
 	case <-e.ctx.Done():

@@ -1,6 +1,6 @@
 module github.com/enclave/enclave/bindings/go
 
-go 1.24.0
+go 1.25.0
 
 require github.com/fxamacker/cbor/v2 v2.10.0
 

@@ -11,14 +11,14 @@ import (
 
 //export enclaveGoRelease
 func enclaveGoRelease(handle C.uintptr_t) {
-	cgo.Handle(handle).Delete()
+	deleteHandle(cgo.Handle(handle))
 }
 
 //export enclaveGoComplete
 func enclaveGoComplete(handle C.uintptr_t, read *C.enclave_go_outcome_t) {
 	h := cgo.Handle(handle)
 	completer := h.Value().(Completer)
-	h.Delete()
+	deleteHandle(h)
 	outcome := &Outcome{
 		Stats: ExecutionStats{
 			ExecutionID:  uint64(read.stats.execution_id),
@@ -48,6 +48,7 @@ func enclaveGoComplete(handle C.uintptr_t, read *C.enclave_go_outcome_t) {
 //export enclaveGoToolCall
 func enclaveGoToolCall(handle C.uintptr_t, call *C.enclave_tool_call_t, name *C.char, nameLen C.size_t, args *C.char,
 	argsLen C.size_t) {
+	live.Add(1)
 	handler := cgo.Handle(handle).Value().(ToolHandler)
 	handler.CallTool(copyString(name, nameLen), copyBytes(args, argsLen), (*ToolCall)(call))
 }

@@ -20,6 +20,7 @@ import (
 	"runtime"
 	"runtime/cgo"
 	"sync"
+	"sync/atomic"
 	"unsafe"
 )
 
@@ -37,9 +38,8 @@ const PoolTimeout = uint64(C.ENCLAVE_POOL_TIMEOUT)
 
 // Statuses that this package itself gives.
 const (
-	statusInvalidState = C.ENCLAVE_INVALID_STATE
-	statusPoolClosed   = C.ENCLAVE_POOL_CLOSED
-	statusUnsupported  = C.ENCLAVE_UNSUPPORTED
+	statusPoolClosed  = C.ENCLAVE_POOL_CLOSED
+	statusUnsupported = C.ENCLAVE_UNSUPPORTED
 )
 
 // Setting is a setting and its value, in the library's units.
@@ -113,6 +113,22 @@ type Callbacks struct {
 	Console        func(ConsoleLine)
 }
 
+// live counts what Go holds of the library, and the library of Go: pools, executions, tool calls and handles.
+var live atomic.Int64
+
+// Live is how many objects have not been freed, for tests of leaks.
+func Live() int64 { return live.Load() }
+
+func newHandle(value any) cgo.Handle {
+	live.Add(1)
+	return cgo.NewHandle(value)
+}
+
+func deleteHandle(handle cgo.Handle) {
+	handle.Delete()
+	live.Add(-1)
+}
+
 // Version is the version of the loaded library.
 func Version() string { return C.GoString(C.enclave_version()) }
 
@@ -173,13 +189,13 @@ func NewPool(preset int32, settings []Setting, callbacks Callbacks) (*Pool, *Err
 	}
 	var recycled, stats, console cgo.Handle
 	if callbacks.WorkerRecycled != nil {
-		recycled = cgo.NewHandle(callbacks.WorkerRecycled)
+		recycled = newHandle(callbacks.WorkerRecycled)
 	}
 	if callbacks.StatsUpdate != nil {
-		stats = cgo.NewHandle(callbacks.StatsUpdate)
+		stats = newHandle(callbacks.StatsUpdate)
 	}
 	if callbacks.Console != nil {
-		console = cgo.NewHandle(callbacks.Console)
+		console = newHandle(callbacks.Console)
 	}
 	var pool *C.enclave_pool_t
 	var failure *C.enclave_error_t
@@ -188,6 +204,7 @@ func NewPool(preset int32, settings []Setting, callbacks Callbacks) (*Pool, *Err
 	if status != C.ENCLAVE_OK {
 		return nil, takeError(status, failure)
 	}
+	live.Add(1)
 	return &Pool{pool: pool}, nil
 }
 
@@ -266,9 +283,12 @@ func (p *Pool) Close() *Error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.last = p.stats()
-	C.enclave_pool_free(p.pool)
-	p.pool = nil
+	if p.pool != nil {
+		p.last = p.stats()
+		C.enclave_pool_free(p.pool)
+		p.pool = nil
+		live.Add(-1)
+	}
 	return nil
 }
 
@@ -298,8 +318,6 @@ type Submission struct {
 	CollectConsole bool
 	Tools          ToolHandler       // may be nil
 	Console        func(ConsoleLine) // may be nil
-	// Waits says that the caller will wait for the outcome, which is refused in callbacks of the pool.
-	Waits bool
 }
 
 // Submit submits a script. If it fails, the completer is not called.
@@ -309,13 +327,13 @@ func (p *Pool) Submit(s *Submission, completer Completer) (*Execution, *Error) {
 	if p.pool == nil {
 		return nil, closed()
 	}
-	complete := cgo.NewHandle(completer)
+	complete := newHandle(completer)
 	var tools, console cgo.Handle
 	if s.Tools != nil {
-		tools = cgo.NewHandle(s.Tools)
+		tools = newHandle(s.Tools)
 	}
 	if s.Console != nil {
-		console = cgo.NewHandle(s.Console)
+		console = newHandle(s.Console)
 	}
 	var filename *C.char
 	if s.Filename != "" {
@@ -330,17 +348,10 @@ func (p *Pool) Submit(s *Submission, completer Completer) (*Execution, *Error) {
 		C.uintptr_t(console), C.uintptr_t(complete), &execution, &failure)
 	runtime.KeepAlive(s)
 	if status != C.ENCLAVE_OK {
-		complete.Delete()
+		deleteHandle(complete)
 		return nil, takeError(status, failure)
 	}
-	if s.Waits && bool(C.enclave_go_may_not_wait(execution)) {
-		C.enclave_execution_cancel(execution, nil)
-		C.enclave_execution_free(execution)
-		return nil, &Error{
-			Status:  statusInvalidState,
-			Message: "a callback of the pool may not wait for it; submit the script, or start a goroutine",
-		}
-	}
+	live.Add(1)
 	return (*Execution)(execution), nil
 }
 
@@ -359,7 +370,10 @@ func (e *Execution) Cancel() { C.enclave_execution_cancel(e.pointer(), nil) }
 func (e *Execution) MayWait() bool { return !bool(C.enclave_go_may_not_wait(e.pointer())) }
 
 // Free frees the handle.
-func (e *Execution) Free() { C.enclave_execution_free(e.pointer()) }
+func (e *Execution) Free() {
+	C.enclave_execution_free(e.pointer())
+	live.Add(-1)
+}
 
 // ToolCall is a tool call that waits for its answer: Resolve, if that fails Reject.
 type ToolCall C.enclave_tool_call_t
@@ -372,7 +386,11 @@ func (c *ToolCall) ExecutionID() uint64 { return uint64(C.enclave_tool_call_exec
 // Resolve answers with CBOR and frees the call. If the answer is refused, the call still wants one.
 func (c *ToolCall) Resolve(cbor []byte) *Error {
 	var failure *C.enclave_error_t
-	return takeError(C.enclave_go_resolve(c.pointer(), bytesPointer(cbor), C.size_t(len(cbor)), &failure), failure)
+	status := C.enclave_go_resolve(c.pointer(), bytesPointer(cbor), C.size_t(len(cbor)), &failure)
+	if status == C.ENCLAVE_OK {
+		live.Add(-1)
+	}
+	return takeError(status, failure)
 }
 
 // Reject answers with an error and frees the call. An empty code is none.
@@ -383,6 +401,7 @@ func (c *ToolCall) Reject(name, message, code string) {
 	}
 	C.enclave_go_reject(c.pointer(), stringPointer(name), C.size_t(len(name)), stringPointer(message),
 		C.size_t(len(message)), codePointer, C.size_t(len(code)))
+	live.Add(-1)
 }
 
 // ToJSON writes a value as the library does.

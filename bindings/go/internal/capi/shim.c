@@ -6,6 +6,9 @@
 
 /* Callbacks: C on the outside, Go on the inside. */
 
+/* In how many callbacks this thread is that run code of the user. */
+static _Thread_local int callbacks;
+
 static void release(void *user_data) {
     enclaveGoRelease((uintptr_t)user_data);
 }
@@ -48,15 +51,21 @@ static void on_late_tool_call(void *user_data, enclave_tool_call_t *call) {
 }
 
 static void on_console(void *user_data, const enclave_console_line_t *line) {
+    callbacks++;
     enclaveGoConsole((uintptr_t)user_data, (enclave_console_line_t *)line);
+    callbacks--;
 }
 
 static void on_worker_recycled(void *user_data, const enclave_worker_recycled_t *event) {
+    callbacks++;
     enclaveGoWorkerRecycled((uintptr_t)user_data, (enclave_worker_recycled_t *)event);
+    callbacks--;
 }
 
 static void on_stats_update(void *user_data, const enclave_pool_stats_t *stats) {
+    callbacks++;
     enclaveGoStatsUpdate((uintptr_t)user_data, (enclave_pool_stats_t *)stats);
+    callbacks--;
 }
 
 /* Errors. */
@@ -184,8 +193,12 @@ enclave_status_t enclave_go_submit(const enclave_pool_t *pool, const char *sourc
 }
 
 bool enclave_go_may_not_wait(const enclave_execution_t *execution) {
+    if (callbacks == 0) {
+        return false;
+    }
+    /* Of which pool this is a callback, the library knows: it refuses to wait, even for so short a time. */
     enclave_outcome_t *outcome = NULL;
-    enclave_status_t status = enclave_execution_wait(execution, 0, &outcome, NULL);
+    enclave_status_t status = enclave_execution_wait(execution, 1, &outcome, NULL);
     enclave_outcome_free(outcome);
     return status == ENCLAVE_INVALID_STATE;
 }

@@ -49,7 +49,7 @@ enclave_status_t enclave_go_pool_new(enclave_preset_t preset, const enclave_go_s
 enclave_status_t enclave_go_register_tool(const enclave_pool_t *pool, const char *name, size_t name_len,
                                           enclave_error_t **error);
 
-/* `waits` says that the caller will wait for the outcome, which is INVALID_STATE in a callback of the pool. */
+/* `globals` is one `name_len name cbor_len cbor` after the other, lengths as uint64_t. */
 enclave_status_t enclave_go_submit(const enclave_pool_t *pool, const char *source, size_t source_len,
                                    const enclave_go_setting_t *settings, size_t settings_len, const char *filename,
                                    size_t filename_len, const char *globals, size_t globals_len,
