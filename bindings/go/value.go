@@ -1,6 +1,7 @@
 package enclave
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 
@@ -90,15 +91,16 @@ func (v Value) Kind() Kind { return kindOf(v.cbor) }
 //	number           integers, if it is one that fits (-0 and 2^53 do not); floats
 //	bigint           integers, if it fits; big.Int
 //	bytes            []byte, [N]byte
-//	Date             time.Time in UTC, with milliseconds; an invalid date is the zero time
+//	Date             time.Time in UTC, to the millisecond; an invalid date is the zero time
 //	array, Set       slices, arrays; Set
 //	object           structs, by their tags `cbor:"…"` or `json:"…"`; maps with string keys
-//	Map              Map
+//	Map              Map; maps, if the keys fit
 //	Error            ErrorValue
 //	any              Value; an empty interface, as [Value.Interface] says
 //	string           also encoding.TextUnmarshaler
 //
-// Numbers and strings are never converted into each other. The error says what did not fit.
+// Numbers and strings are never converted into each other. The error says what did not fit. Dates beyond the years 0 to
+// 9999 are in the local time zone and only near to the millisecond.
 func (v Value) Decode(dst any) error { return decode(v.wire(), dst) }
 
 // Interface gives the value as Go has it:
@@ -246,7 +248,11 @@ func (m *Map) UnmarshalCBOR(cbor []byte) error {
 	}
 	*m = Map{}
 	for key, item := range value.Entries() {
-		*m = append(*m, Entry{key.Interface(), item.Interface()})
+		var entry Entry
+		if err := errors.Join(key.Decode(&entry.Key), item.Decode(&entry.Value)); err != nil {
+			return err
+		}
+		*m = append(*m, entry)
 	}
 	return nil
 }
