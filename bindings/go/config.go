@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/enclave/enclave/bindings/go/internal/capi"
 )
@@ -31,6 +32,9 @@ func (i Isolation) String() string {
 	return nameOr("", "Isolation", int32(i))
 }
 
+// MarshalText gives the name, for values of JSON.
+func (i Isolation) MarshalText() ([]byte, error) { return []byte(i.String()), nil }
+
 // Config is what a [Pool] is made with. The zero Config is valid: it gives the defaults.
 //
 // # Zero values
@@ -53,8 +57,7 @@ func (i Isolation) String() string {
 // an error that names the setting, the value and what is accepted. In the following, defaults are those of Default; the
 // presets have others.
 type Config struct {
-	// Isolation is where workers run. Default: threads. Until the library has process isolation, every pool runs in
-	// threads, whatever this says.
+	// Isolation is where workers run. Default: threads; STRICT and SECURE: processes.
 	Isolation Isolation
 	// MinWorkers are kept warm, 0 to MaxWorkers. Default: 2, or MaxWorkers if that is smaller.
 	MinWorkers int
@@ -84,6 +87,18 @@ type Config struct {
 	WarmOnInit bool
 	// StatsInterval is the time between two calls of OnStatsUpdate. Default: 1 s.
 	StatsInterval time.Duration
+	// JIT lets worker processes compile scripts to machine code; else they are interpreted, slower and with less of the
+	// engine exposed. Workers that are threads always compile. Default: true; STRICT: false.
+	JIT bool
+	// RequireSandbox refuses to make a pool with ErrUnsupported where a part of the sandbox around worker processes
+	// cannot be had; else the pool does without it, and [Stats] says so. Default: false.
+	RequireSandbox bool
+	// WorkerPath is the executable enclave-worker, for process isolation. Default: it is searched for, as what the
+	// environment variable ENCLAVE_WORKER names, beside the library, in ../libexec/enclave from there, and in PATH.
+	WorkerPath string
+	// Cgroup is a directory of cgroup v2 that is delegated to this process, with the controllers memory and pids enabled
+	// for its children: every worker process gets a group of its own in it. Default: none.
+	Cgroup string
 
 	// Limits of every execution; [WithLimits] and [WithTimeout] change them for one.
 	Limits
@@ -176,6 +191,8 @@ var poolSettings = []setting[Config]{
 	{12, func(c *Config) any { return &c.MaxPendingToolCalls }},
 	{13, func(c *Config) any { return &c.WarmOnInit }},
 	{14, func(c *Config) any { return &c.StatsInterval }},
+	{15, func(c *Config) any { return &c.JIT }},
+	{16, func(c *Config) any { return &c.RequireSandbox }},
 }
 
 var limitSettings = []setting[Limits]{
@@ -230,6 +247,11 @@ func fill[T any](target *T, table []setting[T], get func([]capi.Setting)) {
 
 // settings are the changes to the config's preset.
 func (c *Config) settings() ([]capi.Setting, error) {
+	for name, path := range map[string]string{"worker_path": c.WorkerPath, "cgroup": c.Cgroup} {
+		if !utf8.ValidString(path) {
+			return nil, invalid(name, "%q is not UTF-8", path)
+		}
+	}
 	pool, err := settingsOf(c, poolSettings, c.exact)
 	if err != nil {
 		return nil, err

@@ -71,8 +71,22 @@ func TestSettingsOutOfRangeAreRefused(t *testing.T) {
 			t.Errorf("%s: %v", field, err)
 		}
 	}
-	_, err := New(Config{Limits: Limits{AllowWasm: true}})
-	wantIs(t, err, ErrUnsupported)
+	for _, test := range []struct {
+		cfg  Config
+		want error
+		text string
+	}{
+		{Config{Limits: Limits{AllowWasm: true}}, ErrUnsupported, "wasm"},
+		{Config{Isolation: IsolationProcess, WorkerPath: "/does/not/exist"}, ErrUnsupported, "/does/not/exist"},
+		{Config{Isolation: 7}, ErrInvalidArgument, "isolation"},
+		{Config{WorkerPath: "\xff"}, ErrInvalidArgument, "worker_path"},
+		{Config{Cgroup: "\xff"}, ErrInvalidArgument, "cgroup"},
+	} {
+		_, err := New(test.cfg)
+		if !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.text) {
+			t.Errorf("%+v: %v", test.cfg, err)
+		}
+	}
 }
 
 func TestEveryFieldIsASetting(t *testing.T) {
@@ -92,7 +106,7 @@ func TestEveryFieldIsASetting(t *testing.T) {
 			case reflect.Func, reflect.Pointer, reflect.Struct:
 				continue
 			}
-			if !field.IsExported() {
+			if !field.IsExported() || field.Type.Kind() == reflect.String {
 				continue
 			}
 			count++

@@ -127,6 +127,12 @@ func (t *texts) UnmarshalJSON(from []byte) error {
 }
 
 func TestConformance(t *testing.T) {
+	for _, isolation := range []Isolation{IsolationThread, IsolationProcess} {
+		t.Run(isolation.String(), func(t *testing.T) { conform(t, isolation) })
+	}
+}
+
+func conform(t *testing.T, isolation Isolation) {
 	files, err := filepath.Glob("../../tests/conformance/*.json")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no conformance table: %v", err)
@@ -162,7 +168,7 @@ func TestConformance(t *testing.T) {
 					t.Skip("Go programs do not fork")
 				}
 				checkLeaks(t)
-				r := &caseRun{t: t, c: &c, named: map[string]*Execution{}, gone: make(chan struct{})}
+				r := &caseRun{t: t, c: &c, isolation: isolation, named: map[string]*Execution{}, gone: make(chan struct{})}
 				r.expect = func(status Status) {
 					mu.Lock()
 					expected[status] = true
@@ -189,12 +195,13 @@ func TestConformance(t *testing.T) {
 
 // caseRun is a case that runs.
 type caseRun struct {
-	t      *testing.T
-	c      *tableCase
-	pool   *Pool
-	named  map[string]*Execution
-	expect func(Status)
-	gone   chan struct{} // closed when the pool is gone
+	t         *testing.T
+	c         *tableCase
+	isolation Isolation
+	pool      *Pool
+	named     map[string]*Execution
+	expect    func(Status)
+	gone      chan struct{} // closed when the pool is gone
 
 	mu       sync.Mutex
 	calls    []Args
@@ -279,7 +286,7 @@ func (r *caseRun) config() Config {
 	}
 	cfg := presets[r.c.Preset]()
 	if r.c.Settings == nil {
-		cfg.MinWorkers, cfg.MaxWorkers = 1, 1
+		cfg.Isolation, cfg.MinWorkers, cfg.MaxWorkers = r.isolation, 1, 1
 	}
 	for name, value := range r.c.Pool {
 		setSetting(r.t, name, value, &cfg)

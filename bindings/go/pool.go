@@ -21,14 +21,14 @@ type Pool struct {
 
 // New makes a pool and, unless WarmOnInit is off, waits until its MinWorkers workers have started.
 //
-// It fails with ErrInvalidArgument if a setting is out of range, ErrUnsupported if the library cannot give it, and
-// ErrWorkerStartup.
+// It fails with ErrInvalidArgument if a setting is out of range, ErrUnsupported if the library cannot give it (such as
+// process isolation where it does not find enclave-worker), and ErrWorkerStartup.
 func New(cfg Config) (*Pool, error) {
 	settings, err := cfg.settings()
 	if err != nil {
 		return nil, err
 	}
-	inner, failure := capi.NewPool(cfg.preset, settings, cfg.callbacks())
+	inner, failure := capi.NewPool(cfg.preset, settings, cfg.WorkerPath, cfg.Cgroup, cfg.callbacks())
 	if failure != nil {
 		return nil, newError(failure)
 	}

@@ -27,10 +27,35 @@ type Stats struct {
 	// Bytes that the workers hold together, as last seen, and at most.
 	MemoryCurrent int64 `json:"memory_current"`
 	MemoryPeak    int64 `json:"memory_peak"`
+	// Where the workers run. For processes: executions whose worker the kernel has killed for a system call that the
+	// sandbox forbids, and the parts of the sandbox that could not be had.
+	Isolation         Isolation     `json:"isolation"`
+	SandboxViolations uint64        `json:"sandbox_violations"`
+	SandboxMissing    []SandboxPart `json:"sandbox_missing"`
 	// Time in the queue, and wall-clock time on the worker, over all executions.
 	QueueWait Histogram `json:"queue_wait"`
 	RunTime   Histogram `json:"run_time"`
 }
+
+// SandboxPart is a part of the sandbox around a worker process.
+type SandboxPart uint32
+
+// The parts.
+const (
+	SandboxSeccomp         SandboxPart = 1  // the filter of system calls
+	SandboxLandlockFiles   SandboxPart = 2  // no file can be opened; seccomp refuses that too
+	SandboxLandlockNetwork SandboxPart = 4  // no TCP port can be used; RequireSandbox does without, as seccomp refuses it too
+	SandboxResourceLimits  SandboxPart = 8  // limits of memory, files, processes and core dumps
+	SandboxCgroup          SandboxPart = 16 // the group of Config.Cgroup, where one is configured
+)
+
+// String is the name of the part, such as "landlock_files".
+func (p SandboxPart) String() string {
+	return nameOr(capi.SandboxPartName(uint32(p)), "SandboxPart", int32(p))
+}
+
+// MarshalText gives the name, for values of JSON.
+func (p SandboxPart) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
 // WorkerCounts are workers by their state.
 type WorkerCounts struct {
@@ -72,24 +97,32 @@ func newStats(from capi.PoolStats) Stats {
 			Recycling: int(from.WorkersRecycling),
 			SetAside:  int(from.WorkersSetAside),
 		},
-		QueueDepth:      int(from.QueueDepth),
-		ExecutionsTotal: from.ExecutionsTotal,
-		Executions:      make(map[Status]uint64, len(from.Executions)),
-		RecyclesTotal:   from.RecyclesTotal,
-		Recycles:        make(map[RecycleReason]uint64, len(from.Recycles)),
-		ToolCalls:       from.ToolCalls,
-		ConsoleLines:    from.ConsoleLines,
-		RateLimitHits:   from.RateLimitHits,
-		MemoryCurrent:   int64(from.MemoryCurrent),
-		MemoryPeak:      int64(from.MemoryPeak),
-		QueueWait:       newHistogram(from.QueueWait),
-		RunTime:         newHistogram(from.RunTime),
+		QueueDepth:        int(from.QueueDepth),
+		ExecutionsTotal:   from.ExecutionsTotal,
+		Executions:        make(map[Status]uint64, len(from.Executions)),
+		RecyclesTotal:     from.RecyclesTotal,
+		Recycles:          make(map[RecycleReason]uint64, len(from.Recycles)),
+		ToolCalls:         from.ToolCalls,
+		ConsoleLines:      from.ConsoleLines,
+		RateLimitHits:     from.RateLimitHits,
+		MemoryCurrent:     int64(from.MemoryCurrent),
+		MemoryPeak:        int64(from.MemoryPeak),
+		Isolation:         Isolation(from.Isolation),
+		SandboxViolations: from.SandboxViolations,
+		SandboxMissing:    []SandboxPart{},
+		QueueWait:         newHistogram(from.QueueWait),
+		RunTime:           newHistogram(from.RunTime),
 	}
 	for status, count := range from.Executions {
 		stats.Executions[Status(status)] = count
 	}
 	for reason, count := range from.Recycles {
 		stats.Recycles[RecycleReason(reason)] = count
+	}
+	for part := SandboxPart(1); part != 0; part <<= 1 {
+		if from.SandboxMissing&uint32(part) != 0 {
+			stats.SandboxMissing = append(stats.SandboxMissing, part)
+		}
 	}
 	return stats
 }

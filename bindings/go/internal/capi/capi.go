@@ -103,6 +103,9 @@ type PoolStats struct {
 	QueueDepth, ToolCalls, ConsoleLines, RateLimitHits, MemoryCurrent, MemoryPeak     uint64
 	ExecutionsTotal, RecyclesTotal                                                    uint64
 	QueueWait, RunTime                                                                Histogram
+	SandboxViolations                                                                 uint64
+	Isolation                                                                         int32
+	SandboxMissing                                                                    uint32
 	Executions, Recycles                                                              map[int32]uint64
 }
 
@@ -147,6 +150,11 @@ func ConsoleLevelName(level int32) string {
 	return goString(C.enclave_console_level_name(C.enclave_console_level_t(level)))
 }
 
+// SandboxPartName is the name of a part, "" for a number that is not one.
+func SandboxPartName(part uint32) string {
+	return goString(C.enclave_sandbox_part_name(C.enclave_sandbox_part_t(part)))
+}
+
 // SettingName is the name of a setting, "" for a number that is none.
 func SettingName(setting int32) string {
 	return goString(C.enclave_setting_name(C.enclave_setting_t(setting)))
@@ -182,8 +190,8 @@ type Pool struct {
 	last PoolStats // when it was freed
 }
 
-// NewPool makes a pool of a preset and changes to it.
-func NewPool(preset int32, settings []Setting, callbacks Callbacks) (*Pool, *Error) {
+// NewPool makes a pool of a preset and changes to it. An empty path is none.
+func NewPool(preset int32, settings []Setting, workerPath, cgroup string, callbacks Callbacks) (*Pool, *Error) {
 	if err := checkVersion(); err != nil {
 		return nil, err
 	}
@@ -200,6 +208,7 @@ func NewPool(preset int32, settings []Setting, callbacks Callbacks) (*Pool, *Err
 	var pool *C.enclave_pool_t
 	var failure *C.enclave_error_t
 	status := C.enclave_go_pool_new(C.enclave_preset_t(preset), settingsPointer(settings), C.size_t(len(settings)),
+		stringPointer(workerPath), C.size_t(len(workerPath)), stringPointer(cgroup), C.size_t(len(cgroup)),
 		C.uintptr_t(recycled), C.uintptr_t(stats), C.uintptr_t(console), &pool, &failure)
 	if status != C.ENCLAVE_OK {
 		return nil, takeError(status, failure)
@@ -489,24 +498,27 @@ func copyError(failure *C.enclave_error_t) *Error {
 
 func copyStats(read *C.enclave_pool_stats_t) PoolStats {
 	stats := PoolStats{
-		UptimeNS:         uint64(read.uptime_ns),
-		WorkersStarting:  uint64(read.workers_starting),
-		WorkersIdle:      uint64(read.workers_idle),
-		WorkersExecuting: uint64(read.workers_executing),
-		WorkersRecycling: uint64(read.workers_recycling),
-		WorkersSetAside:  uint64(read.workers_set_aside),
-		QueueDepth:       uint64(read.queue_depth),
-		ExecutionsTotal:  uint64(read.executions_total),
-		RecyclesTotal:    uint64(read.recycles_total),
-		ToolCalls:        uint64(read.tool_calls),
-		ConsoleLines:     uint64(read.console_lines),
-		RateLimitHits:    uint64(read.rate_limit_hits),
-		MemoryCurrent:    uint64(read.memory_current),
-		MemoryPeak:       uint64(read.memory_peak),
-		QueueWait:        copyHistogram(&read.queue_wait),
-		RunTime:          copyHistogram(&read.run_time),
-		Executions:       make(map[int32]uint64, int(read.executions_len)),
-		Recycles:         make(map[int32]uint64, int(read.recycles_len)),
+		UptimeNS:          uint64(read.uptime_ns),
+		WorkersStarting:   uint64(read.workers_starting),
+		WorkersIdle:       uint64(read.workers_idle),
+		WorkersExecuting:  uint64(read.workers_executing),
+		WorkersRecycling:  uint64(read.workers_recycling),
+		WorkersSetAside:   uint64(read.workers_set_aside),
+		QueueDepth:        uint64(read.queue_depth),
+		ExecutionsTotal:   uint64(read.executions_total),
+		RecyclesTotal:     uint64(read.recycles_total),
+		ToolCalls:         uint64(read.tool_calls),
+		ConsoleLines:      uint64(read.console_lines),
+		RateLimitHits:     uint64(read.rate_limit_hits),
+		MemoryCurrent:     uint64(read.memory_current),
+		MemoryPeak:        uint64(read.memory_peak),
+		QueueWait:         copyHistogram(&read.queue_wait),
+		RunTime:           copyHistogram(&read.run_time),
+		SandboxViolations: uint64(read.sandbox_violations),
+		Isolation:         int32(read.isolation),
+		SandboxMissing:    uint32(read.sandbox_missing),
+		Executions:        make(map[int32]uint64, int(read.executions_len)),
+		Recycles:          make(map[int32]uint64, int(read.recycles_len)),
 	}
 	for _, entry := range unsafe.Slice(read.executions, int(read.executions_len)) {
 		stats.Executions[int32(entry.status)] = uint64(entry.count)

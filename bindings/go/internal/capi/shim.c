@@ -105,8 +105,9 @@ void enclave_go_preset(enclave_preset_t preset, enclave_go_setting_t *settings, 
 }
 
 enclave_status_t enclave_go_pool_new(enclave_preset_t preset, const enclave_go_setting_t *settings, size_t settings_len,
-                                     uintptr_t recycled, uintptr_t stats, uintptr_t console, enclave_pool_t **pool,
-                                     enclave_error_t **error) {
+                                     const char *worker_path, size_t worker_path_len, const char *cgroup,
+                                     size_t cgroup_len, uintptr_t recycled, uintptr_t stats, uintptr_t console,
+                                     enclave_pool_t **pool, enclave_error_t **error) {
     enclave_config_t *config = enclave_config_new(preset);
     for (size_t i = 0; i < settings_len; i++) {
         enclave_config_set(config, (enclave_setting_t)settings[i].setting, settings[i].value);
@@ -120,7 +121,13 @@ enclave_status_t enclave_go_pool_new(enclave_preset_t preset, const enclave_go_s
     if (console != 0) {
         enclave_config_on_console(config, on_console, (void *)console, release);
     }
-    enclave_status_t status = enclave_pool_new(config, pool, error);
+    enclave_status_t status = enclave_config_set_worker_path(config, worker_path, worker_path_len);
+    if (status == ENCLAVE_OK) {
+        status = enclave_config_set_cgroup(config, cgroup, cgroup_len);
+    }
+    if (status == ENCLAVE_OK) {
+        status = enclave_pool_new(config, pool, error);
+    }
     enclave_config_free(config);
     return status;
 }
