@@ -178,18 +178,18 @@ setup-go:
 
 .PHONY: test-go
 test-go: stage setup-go ## Check and test the Go modules
-	$(call step,"Go: format, vet, staticcheck (a minute the first time)")
+	$(call step,"Go: format and vet and staticcheck (a minute the first time)")
 	@unformatted=$$(gofmt -l bindings/go); [[ -z $$unformatted ]] || { echo "gofmt these: $$unformatted"; exit 1; }
 	@for module in $(GO_MODULES); do ($(in_go_module) && $(GO) mod tidy -diff && $(GO) vet ./... && $(GO) run $(STATICCHECK) ./...); done
 	$(call step,"Go: tests and examples (a minute)")
 	@for module in $(GO_MODULES); do ($(in_go_module) && $(GO) test -count=1 ./...); done
-	$(call step,"Go: tests with the race detector, and with the checks of cgo under a collector that always runs (some minutes)")
+	$(call step,"Go: tests with the race detector and then with the checks of cgo while garbage is always collected (two minutes)")
 	@module=bindings/go; $(in_go_module) && $(GO) test -race -count=1 .
 	@module=bindings/go; $(in_go_module) && GODEBUG=cgocheck=1 GOGC=1 $(GO) test -count=1 .
 	$(call step,"Go: fuzzing ($(FUZZTIME) each)")
 	@module=bindings/go; $(in_go_module) && for target in $$($(GO) test -list '^Fuzz' . | grep '^Fuzz'); do \
 		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s .; done
-	$(call step,"Go: a program of its own, vendored, without pkg-config")
+	$(call step,"Go: a program of its own; vendored; without pkg-config")
 	@$(GO_ENV) GO=$(GO) tests/go/run $(STAGE)
 
 # The settings are made where the header is, the commands run in $$module.

@@ -71,7 +71,7 @@ var encMode, decMode = func() (cbor.EncMode, cbor.DecMode) {
 	must(err)
 	dec, err := cbor.DecOptions{
 		DefaultMapType:    reflect.TypeFor[map[string]any](),
-		IntDec:            cbor.IntDecConvertSigned,
+		IntDec:            cbor.IntDecConvertSignedOrBigInt,
 		BigIntDec:         cbor.BigIntDecodePointer,
 		TimeTag:           cbor.DecTagOptional,
 		MaxNestedLevels:   maxCBORDepth,

