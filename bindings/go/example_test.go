@@ -133,6 +133,35 @@ func ExamplePool_HandleTool() {
 	// undefined enclave: RangeError: max is at most 10
 }
 
+func ExampleTool() {
+	pool := newPool()
+	defer pool.Close()
+
+	type User struct {
+		Name string `json:"name"`
+	}
+	users := map[int]*User{7: {"Ann"}, 8: {"Bob"}}
+	lookup := func(_ context.Context, id int) (*User, error) {
+		if user := users[id]; user != nil {
+			return user, nil
+		}
+		return nil, fmt.Errorf("there is no user %d", id)
+	}
+	if err := pool.HandleTool("lookup", enclave.Tool(lookup)); err != nil {
+		log.Fatal(err)
+	}
+
+	var names []string
+	err := pool.RunInto(context.Background(), "(await Promise.all(ids.map(tools.lookup))).map(u => u.name)", &names,
+		enclave.WithGlobal("ids", []int{7, 8}))
+	fmt.Println(names, err)
+	_, err = pool.Run(context.Background(), "await tools.lookup(9)")
+	fmt.Println(err)
+	// Output:
+	// [Ann Bob] <nil>
+	// enclave: Error: there is no user 9
+}
+
 func ExampleScriptError() {
 	pool := newPool()
 	defer pool.Close()
