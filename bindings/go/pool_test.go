@@ -494,9 +494,9 @@ func TestTenThousandGoroutinesNeedFewThreads(t *testing.T) {
 	ready.Wait()
 	close(gate)
 	wg.Wait()
-	// Those of the runtime: GOMAXPROCS, and some for garbage collection, signals and calls of C that took their time.
+	// Those of the pool, GOMAXPROCS, and some for garbage collection, signals and calls of C that took their time.
 	if limit := int64(runtime.GOMAXPROCS(0) + 40); most.Load() == 0 || most.Load() > limit {
-		t.Errorf("there were %d threads beside those of the pool, not at most %d", most.Load(), limit)
+		t.Errorf("there were %d threads, not at most %d", most.Load(), limit)
 	}
 }
 

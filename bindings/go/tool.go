@@ -1,6 +1,7 @@
 package enclave
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,8 +26,8 @@ type Args struct {
 
 // ToolFunc is a tool: what it returns fulfils the script's promise ([ValueOf] says how), an error rejects it.
 //
-// It runs on a goroutine of its own and may block. Its context is derived from that of the execution, and ends with the
-// execution, however that ends; an answer after that goes nowhere. It may run other scripts on the same pool, as long
+// It runs on a goroutine of its own and may block. Its context has the values of the execution's context, and ends with
+// the execution, however that ends; an answer after that goes nowhere. It may run other scripts on the same pool, as long
 // as the pool has workers to spare: a script that waits for its tool keeps its worker.
 //
 // The script catches an Error with the error's message; an [*ErrorValue] (anywhere in the chain) says name, message and
@@ -146,8 +147,10 @@ func (c *toolCalls) context() context.Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ctx == nil {
-		ctx, cancel := context.WithCancelCause(c.parent)
-		c.ctx, c.cancel = ctx, func() { cancel(errExecutionEnded) }
+		// It does not end with its parent, but with the execution, which ends because its parent does: else a tool
+		// could fail because of that, and the script of this failure, before the execution is cancelled.
+		ctx, cancel := context.WithCancelCause(context.WithoutCancel(c.parent))
+		c.ctx, c.cancel = ctx, func() { cancel(cmp.Or(context.Cause(c.parent), errExecutionEnded)) }
 		if c.ended {
 			c.cancel()
 		}
