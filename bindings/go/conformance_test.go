@@ -446,10 +446,10 @@ func (r *caseRun) options(s *tableStep) []Option {
 			if err != nil {
 				r.t.Fatal(err)
 			}
-			opts = append(opts, func(s *submission) error {
+			opts = append(opts, option(func(s *submission) error {
 				s.Settings = append(s.Settings, capi.Setting{ID: id, Value: number})
 				return nil
-			})
+			}))
 		}
 	}
 	if s.OwnTool != nil {

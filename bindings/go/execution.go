@@ -41,10 +41,8 @@ func (p *Pool) submit(ctx context.Context, source string, opts []Option) *Execut
 		return e.refuse(ended(ctx))
 	}
 	s := submission{Submission: capi.Submission{Source: source}}
-	for _, opt := range opts {
-		if err := opt(&s); err != nil {
-			return e.refuse(err)
-		}
+	if err := applyTo(&s, opts); err != nil {
+		return e.refuse(err)
 	}
 	if s.tools == nil && s.anyTool == nil {
 		s.tools, s.anyTool = p.tools.current(), p.anyTool
@@ -53,13 +51,14 @@ func (p *Pool) submit(ctx context.Context, source string, opts []Option) *Execut
 		e.calls = &toolCalls{tools: s.tools, anyTool: s.anyTool, logger: p.logger, parent: ctx}
 		s.Tools = e.calls
 	}
-	handle, err := p.inner.Submit(&s.Submission, e)
+	handle, err := p.inner.Submit(&s.Submission, (*completer)(e))
 	if err != nil {
 		return e.refuse(newError(err))
 	}
 	e.id = handle.ID()
 	e.mu.Lock()
-	e.handle, e.users = handle, 1
+	e.handle = handle
+	e.users++
 	e.mu.Unlock()
 	e.release()
 	return e
@@ -111,8 +110,12 @@ func (e *Execution) watch() {
 	}
 }
 
-// Complete is for the library: it says how the execution has ended, on a thread of the worker.
-func (e *Execution) Complete(outcome *capi.Outcome) {
+// completer is the end of an execution that the library holds.
+type completer Execution
+
+// Complete says how the execution has ended, on a thread of the worker.
+func (c *completer) Complete(outcome *capi.Outcome) {
+	e := (*Execution)(c)
 	if e.calls != nil {
 		e.calls.end()
 	}

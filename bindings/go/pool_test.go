@@ -242,7 +242,7 @@ func TestBadInputIsRefused(t *testing.T) {
 		_, err := pool.Run(context.Background(), source)
 		wantIs(t, err, ErrInvalidArgument)
 	}
-	if got := run(t, pool, ""); got.Kind() != KindUndefined {
+	if got := run(t, pool, "", nil); got.Kind() != KindUndefined {
 		t.Errorf("an empty source gives %v", got)
 	}
 	wantIs(t, pool.HandleTool("bad name", Func(strings.ToUpper)), ErrInvalidArgument)

@@ -17,10 +17,8 @@ func (p *Pool) Compile(ctx context.Context, source string, opts ...Option) (*Scr
 	if ctx.Err() != nil {
 		return nil, ended(ctx)
 	}
-	for _, opt := range opts {
-		if err := opt(&submission{}); err != nil {
-			return nil, err
-		}
+	if err := applyTo(&submission{}, opts); err != nil {
+		return nil, err
 	}
 	return &Script{p, source, opts}, nil
 }
