@@ -121,6 +121,10 @@ func fault() {
 }
 
 func TestSignals(t *testing.T) {
+	// What runs in the background may ignore SIGINT, and then its children do. They do not inherit that it is handled.
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt)
+	defer signal.Stop(signals)
 	for _, test := range []struct {
 		child  string
 		signal os.Signal      // sent when the child is ready
