@@ -128,8 +128,9 @@ type Config struct {
 	preset int32
 }
 
-// Limits of one execution. What [Config] says about zero values holds here too; for a single execution ([WithLimits])
-// the default of a field is the pool's, and [Pool.Config] gives the Limits of which every field counts.
+// Limits of one execution. What [Config] says about zero values holds here too. The default of a field is that of the
+// preset that the Config comes from; for a single execution ([WithLimits]) it is the pool's, and [Pool.Config] gives
+// Limits of which every field counts.
 type Limits struct {
 	// Timeout is the wall-clock time from the start on a worker; waiting in the queue does not count. Default: 30 s.
 	Timeout time.Duration
@@ -256,7 +257,7 @@ func (c *Config) settings() ([]capi.Setting, error) {
 	if err != nil {
 		return nil, err
 	}
-	limits, err := c.Limits.settings(c.exact)
+	limits, err := c.Limits.settings()
 	if err != nil {
 		return nil, err
 	}
@@ -277,9 +278,7 @@ func (c *Config) settings() ([]capi.Setting, error) {
 }
 
 // settings are those that are not zero, or all if every field counts.
-func (l *Limits) settings(exact bool) ([]capi.Setting, error) {
-	return settingsOf(l, limitSettings, exact || l.exact)
-}
+func (l *Limits) settings() ([]capi.Setting, error) { return settingsOf(l, limitSettings, l.exact) }
 
 func settingsOf[T any](source *T, table []setting[T], all bool) ([]capi.Setting, error) {
 	var settings []capi.Setting

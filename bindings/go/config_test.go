@@ -55,6 +55,21 @@ func TestZeroFieldsOfAPresetAreZero(t *testing.T) {
 	}
 }
 
+func TestLimitsOfALiteralInAPreset(t *testing.T) {
+	cfg := Strict()
+	cfg.Limits = Limits{MaxToolCalls: 7}
+	got, want := newPool(t, cfg).Config(), Strict()
+	want.MaxToolCalls = 7
+	if got.preset = want.preset; !reflect.DeepEqual(got, want) {
+		t.Errorf("it is %+v, not %+v", got, want)
+	}
+	other := Config{MaxWorkers: 1, Limits: Strict().Limits}
+	other.MaxConsoleCalls = 0
+	if got := newPool(t, other).Config(); got.Limits != other.Limits || got.MaxQueueSize != Default().MaxQueueSize {
+		t.Errorf("it is %+v", got)
+	}
+}
+
 func TestSettingsOutOfRangeAreRefused(t *testing.T) {
 	checkLeaks(t)
 	for field, cfg := range map[string]Config{

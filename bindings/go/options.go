@@ -113,7 +113,7 @@ func WithKind(kind SourceKind) Option {
 // preset or from [Pool.Config].
 func WithLimits(limits Limits) Option {
 	return option(func(s *submission) error {
-		settings, err := limits.settings(false)
+		settings, err := limits.settings()
 		s.Settings = append(s.Settings, settings...)
 		return err
 	})

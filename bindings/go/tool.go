@@ -8,9 +8,9 @@ import (
 	"log/slog"
 	"maps"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
-	"unicode/utf8"
 
 	"github.com/enclave/enclave/bindings/go/internal/capi"
 )
@@ -42,7 +42,7 @@ func Tool[In, Out any](f func(context.Context, In) (Out, error)) ToolFunc {
 	return func(ctx context.Context, args Args) (any, error) {
 		var in In
 		if err := args.Decode(&in); err != nil {
-			return nil, &ErrorValue{Name: "TypeError", Message: args.Tool + ": " + trimPrefix(err), Code: "INVALID_ARGUMENT"}
+			return nil, &ErrorValue{Name: "TypeError", Message: args.Tool + ": " + strings.TrimPrefix(err.Error(), "enclave: "), Code: "INVALID_ARGUMENT"}
 		}
 		return f(ctx, in)
 	}
@@ -122,7 +122,7 @@ type toolFailure struct {
 var errExecutionEnded = errors.New("enclave: the execution has ended")
 
 // CallTool starts a goroutine that answers the call.
-func (c *toolCalls) CallTool(name string, args []byte, call *capi.ToolCall) {
+func (c *toolCalls) CallTool(name string, arg []byte, call *capi.ToolCall) {
 	tool := c.tools[name]
 	if tool == nil {
 		tool = c.anyTool
@@ -131,15 +131,26 @@ func (c *toolCalls) CallTool(name string, args []byte, call *capi.ToolCall) {
 		call.Reject("Error", "there is no tool named "+name, "TOOL_NOT_FOUND")
 		return
 	}
+	args := Args{Value: Value{arg}, Tool: name, ExecutionID: call.ExecutionID()}
 	ctx := c.context()
 	go func() {
-		result, err := c.run(ctx, tool, Args{Value: Value{args}, Tool: name, ExecutionID: call.ExecutionID()})
-		if err == nil {
-			err = resolve(call, name, result)
+		// Whatever the tool does, also runtime.Goexit, the call is answered.
+		answered := false
+		defer func() {
+			if !answered {
+				c.reject(call, &toolFailure{panicSeen(name), &PanicError{Tool: name, Value: "its goroutine ended"}})
+			}
+		}()
+		result, failure := c.run(ctx, tool, args)
+		if failure == nil {
+			if err := call.Resolve(result); err != nil {
+				failure = unfit(name, newError(err))
+			}
 		}
-		if err != nil {
-			c.reject(call, name, err)
+		if failure != nil {
+			c.reject(call, failure)
 		}
+		answered = true
 	}()
 }
 
@@ -168,60 +179,58 @@ func (c *toolCalls) end() {
 	}
 }
 
-// run calls the tool; a panic is its error.
-func (c *toolCalls) run(ctx context.Context, tool ToolFunc, args Args) (result any, err error) {
+// run calls the tool, and encodes what it returns or says what the script sees of its error. A panic is an error, also
+// one of a method of what the tool returns.
+func (c *toolCalls) run(ctx context.Context, tool ToolFunc, args Args) (result []byte, failure *toolFailure) {
 	defer func() {
 		value := recover()
 		if value == nil {
 			return
 		}
-		failure := &PanicError{Tool: args.Tool, Value: value, Stack: debug.Stack()}
+		panicked := &PanicError{Tool: args.Tool, Value: value, Stack: debug.Stack()}
 		if c.logger != nil {
 			c.logger.LogAttrs(ctx, slog.LevelError, "tool panicked", slog.String("tool", args.Tool),
-				slog.Any("panic", value), slog.String("stack", string(failure.Stack)),
+				slog.Any("panic", value), slog.String("stack", string(panicked.Stack)),
 				slog.Uint64("execution", args.ExecutionID))
 		}
-		result, err = nil, failure
+		result, failure = nil, &toolFailure{panicSeen(args.Tool), panicked}
 	}()
-	return tool(ctx, args)
+	value, err := tool(ctx, args)
+	if err != nil {
+		return nil, newFailure(err)
+	}
+	if result, err = encode(value); err != nil {
+		return nil, unfit(args.Tool, err)
+	}
+	return result, nil
 }
 
-// resolve answers; if what the tool returned is no value, the call is as it was.
-func resolve(call *capi.ToolCall, name string, result any) error {
-	encoded, err := encode(result)
-	if err == nil {
-		if failure := call.Resolve(encoded); failure != nil {
-			err = newError(failure)
-		}
-	}
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("what tool %s returned cannot be given to the script: %w", name, err)
-}
-
-func (c *toolCalls) reject(call *capi.ToolCall, name string, err error) {
-	seen := ErrorValue{Name: "Error", Message: err.Error()}
-	var exact *ErrorValue
-	var panicked *PanicError
-	switch {
-	case errors.As(err, &panicked):
-		seen.Message, seen.Code = "tool "+name+" failed", "TOOL_PANIC"
-	case errors.As(err, &exact):
+func newFailure(err error) *toolFailure {
+	seen := ErrorValue{Message: err.Error()}
+	if exact := (*ErrorValue)(nil); errors.As(err, &exact) {
 		seen = *exact
-		if seen.Name == "" {
-			seen.Name = "Error"
-		}
 	}
+	seen.Name = cmp.Or(seen.Name, "Error")
 	for _, text := range []*string{&seen.Name, &seen.Message, &seen.Code} {
-		if !utf8.ValidString(*text) {
-			*text = string([]rune(*text)) // a rejection has to arrive, whatever its text
-		}
+		*text = strings.ToValidUTF8(*text, "\ufffd") // it has to arrive, whatever its text
 	}
+	return &toolFailure{seen, err}
+}
+
+func unfit(tool string, err error) *toolFailure {
+	return newFailure(fmt.Errorf("what tool %s returned cannot be given to the script: %w", tool, err))
+}
+
+// panicSeen is what a script sees of a panic: nothing.
+func panicSeen(tool string) ErrorValue {
+	return ErrorValue{Name: "Error", Message: "tool " + tool + " failed", Code: "TOOL_PANIC"}
+}
+
+func (c *toolCalls) reject(call *capi.ToolCall, failure *toolFailure) {
 	c.mu.Lock()
-	c.failed = append(c.failed, toolFailure{seen, err})
+	c.failed = append(c.failed, *failure)
 	c.mu.Unlock()
-	call.Reject(seen.Name, seen.Message, seen.Code)
+	call.Reject(failure.seen.Name, failure.seen.Message, failure.seen.Code)
 }
 
 // cause is the tool's error that the script has not caught: the last one that looks like its exception.
@@ -235,13 +244,4 @@ func (c *toolCalls) cause(script *ScriptError) error {
 		}
 	}
 	return nil
-}
-
-func trimPrefix(err error) string {
-	text := err.Error()
-	const prefix = "enclave: "
-	if len(text) > len(prefix) && text[:len(prefix)] == prefix {
-		return text[len(prefix):]
-	}
-	return text
 }

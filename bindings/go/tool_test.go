@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -63,12 +64,19 @@ func TestToolErrors(t *testing.T) {
 	handle(t, pool, "bytes", func(context.Context, Args) (any, error) { return "\xff", nil })
 	handle(t, pool, "dirty", func(context.Context, Args) (any, error) { return nil, errors.New("\xff") })
 
+	handle(t, pool, "typed", func(context.Context, Args) (any, error) { return nil, (*ErrorValue)(nil) })
+	handle(t, pool, "method", func(context.Context, Args) (any, error) { return panicking{}, nil })
+	handle(t, pool, "exits", func(context.Context, Args) (any, error) { runtime.Goexit(); return nil, nil })
+
 	catch := "try { await tools.%s() } catch (e) { return [e instanceof Error, e.name, e.message, e.code] }"
 	for tool, want := range map[string]string{
 		"plain":  `[true,"Error","wrapped: own failure",null]`,
 		"exact":  `[true,"Ä","a\u0000b😀 {0} %s","E"]`,
 		"panics": `[true,"Error","tool panics failed","TOOL_PANIC"]`,
 		"nil":    `[true,"Error","tool nil failed","TOOL_PANIC"]`,
+		"typed":  `[true,"Error","tool typed failed","TOOL_PANIC"]`,
+		"method": `[true,"Error","tool method failed","TOOL_PANIC"]`,
+		"exits":  `[true,"Error","tool exits failed","TOOL_PANIC"]`,
 		"dirty":  `[true,"Error","` + "\ufffd" + `",null]`,
 	} {
 		if got := run(t, pool, fmt.Sprintf(catch, tool)).String(); got != want {
@@ -95,10 +103,14 @@ func TestToolErrors(t *testing.T) {
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	if text := logged.String(); strings.Count(text, "tool panicked") != 3 || !strings.Contains(text, "level=ERROR") {
+	if text := logged.String(); strings.Count(text, "tool panicked") != 5 || !strings.Contains(text, "level=ERROR") {
 		t.Errorf("logged was %s", text)
 	}
 }
+
+type panicking struct{}
+
+func (panicking) MarshalCBOR() ([]byte, error) { panic("in a method") }
 
 type lockedWriter struct {
 	mu *sync.Mutex
