@@ -180,6 +180,7 @@ setup-go:
 test-go: stage setup-go ## Check and test the Go modules
 	$(call step,"Go: format and vet and staticcheck (a minute the first time)")
 	@unformatted=$$(gofmt -l bindings/go); [[ -z $$unformatted ]] || { echo "gofmt these: $$unformatted"; exit 1; }
+	@for module in $(GO_MODULES); do for licence in LICENSE-*; do cmp $$licence $$module/$$licence; done; done
 	@for module in $(GO_MODULES); do ($(in_go_module) && $(GO) mod tidy -diff && $(GO) vet ./... && $(GO) run $(STATICCHECK) ./...); done
 	$(call step,"Go: tests and examples (a minute)")
 	@for module in $(GO_MODULES); do ($(in_go_module) && $(GO) test -count=1 ./...); done
