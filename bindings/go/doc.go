@@ -62,6 +62,6 @@
 // # The end
 //
 // [Pool.Close] ends a pool and frees it; [Pool.Shutdown] lets what runs finish, for as long as its context says. A pool
-// that is forgotten is closed when the garbage collector finds it, but do not count on when. The process may exit at any
-// time. Signals, profiles and faults in Go code are as without the library.
+// that is forgotten is closed when the garbage collector finds it: sooner or later, and never if its own callbacks refer
+// to it. The process may exit at any time. Signals, profiles and faults in Go code are as without the library.
 package enclave
