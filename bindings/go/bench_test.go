@@ -66,7 +66,8 @@ func percentile(times []time.Duration, percent int) float64 {
 	return float64(times[len(times)*percent/100].Nanoseconds()) / 1000
 }
 
-// BenchmarkGoroutines says how many executions a second so many goroutines get out of a pool with a worker for each CPU.
+// BenchmarkGoroutines says how many executions a second so many goroutines get out of a pool with a worker for each
+// CPU.
 func BenchmarkGoroutines(b *testing.B) {
 	for _, goroutines := range []int{1, 2, 100, 10_000} {
 		b.Run(fmt.Sprint(goroutines), func(b *testing.B) {

@@ -25,8 +25,8 @@
 // # Running scripts
 //
 // [Pool.Run] runs a script and gives a [Value]; [Pool.RunInto] and [Run] store the result in a Go variable. A script is
-// what it looks like: 1 + 1 gives 2, await and return work at the top ([SourceAuto]). Data goes in by [WithGlobal]; what
-// becomes what is said at [ValueOf] and [Value.Decode].
+// what it looks like: 1 + 1 gives 2, await and return work at the top ([SourceAuto]). Data goes in by [WithGlobal];
+// what becomes what is said at [ValueOf] and [Value.Decode].
 //
 // [Pool.Submit] does not wait. Either way a call waits for a channel and holds no thread: any number of goroutines may
 // use one pool, and those that find no worker wait in its queue, in their order, up to [Config.MaxQueueSize].
@@ -34,16 +34,17 @@
 // # Contexts
 //
 // When the context of a call ends, the execution is cancelled, wherever it is, and the call returns as soon as that has
-// happened. The error matches both [ErrCancelled] and the error of the context. Nothing of an execution is left when its
-// call has returned, so a late cancel hits nothing else.
+// happened. The error matches both [ErrCancelled] and the error of the context. The execution has ended when its call
+// returns, and a cancel is for one execution alone: one that comes late hits nothing.
 //
 // The deadline of a context and the limit [Limits.Timeout] are two things. The first is the caller's patience, counts
 // from the call on, and ends in ErrCancelled; the second is the script's time on its worker, and ends in [ErrTimeout].
 //
 // # Tools
 //
-// A tool is a Go function that scripts may call: [Pool.HandleTool] for all, [WithTool] for one execution. It runs on its
-// own goroutine, may block, and has a context that ends with the execution. See [ToolFunc] for its errors and panics.
+// A tool is a Go function that scripts may call: [Pool.HandleTool] for all, [WithTool] for one execution. It runs on
+// its own goroutine, may block, and has a context that ends with the execution. See [ToolFunc] for its errors and
+// panics.
 //
 // # Errors
 //
@@ -62,6 +63,6 @@
 // # The end
 //
 // [Pool.Close] ends a pool and frees it; [Pool.Shutdown] lets what runs finish, for as long as its context says. A pool
-// that is forgotten is closed when the garbage collector finds it: sooner or later, and never if its own callbacks refer
-// to it. The process may exit at any time. Signals, profiles and faults in Go code are as without the library.
+// that is forgotten is closed when the garbage collector finds it: sooner or later, and never if its own callbacks
+// refer to it. The process may exit at any time. Signals, profiles and faults in Go code are as without the library.
 package enclave

@@ -77,9 +77,9 @@ func (p *Pool) Submit(ctx context.Context, source string, opts ...Option) *Execu
 	return execution
 }
 
-// HandleTool registers a tool, in place of one of the same name, for executions that are submitted from now on. A script
-// calls it as tools.name(args) or callTool("name", args), which give promises. Names are letters, digits and _ : . -
-// after a letter or _, up to 256 bytes.
+// HandleTool registers a tool, in place of one of the same name, for executions that are submitted from now on. A
+// script calls it as tools.name(args) or callTool("name", args), which give promises. Names are letters, digits and _ :
+// . - after a letter or _, up to 256 bytes.
 //
 // [Tool] and [Func] make a ToolFunc of functions with Go types.
 func (p *Pool) HandleTool(name string, tool ToolFunc) error {

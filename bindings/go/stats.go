@@ -44,7 +44,7 @@ type SandboxPart uint32
 const (
 	SandboxSeccomp         SandboxPart = 1  // the filter of system calls
 	SandboxLandlockFiles   SandboxPart = 2  // no file can be opened; seccomp refuses that too
-	SandboxLandlockNetwork SandboxPart = 4  // no TCP port can be used; RequireSandbox does without, as seccomp refuses it too
+	SandboxLandlockNetwork SandboxPart = 4  // no TCP port can be used; RequireSandbox does without it
 	SandboxResourceLimits  SandboxPart = 8  // limits of memory, files, processes and core dumps
 	SandboxCgroup          SandboxPart = 16 // the group of Config.Cgroup, where one is configured
 )

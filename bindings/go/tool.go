@@ -27,8 +27,8 @@ type Args struct {
 // ToolFunc is a tool: what it returns fulfils the script's promise ([ValueOf] says how), an error rejects it.
 //
 // It runs on a goroutine of its own and may block. Its context has the values of the execution's context, and ends with
-// the execution, however that ends; an answer after that goes nowhere. It may run other scripts on the same pool, as long
-// as the pool has workers to spare: a script that waits for its tool keeps its worker.
+// the execution, however that ends; an answer after that goes nowhere. It may run other scripts on the same pool, as
+// long as the pool has workers to spare: a script that waits for its tool keeps its worker.
 //
 // The script catches an Error with the error's message; an [*ErrorValue] (anywhere in the chain) says name, message and
 // code. If the script does not catch it, the caller's [*ScriptError] wraps the error that the tool returned. A panic is
@@ -42,7 +42,8 @@ func Tool[In, Out any](f func(context.Context, In) (Out, error)) ToolFunc {
 	return func(ctx context.Context, args Args) (any, error) {
 		var in In
 		if err := args.Decode(&in); err != nil {
-			return nil, &ErrorValue{Name: "TypeError", Message: args.Tool + ": " + strings.TrimPrefix(err.Error(), "enclave: "), Code: "INVALID_ARGUMENT"}
+			message := args.Tool + ": " + strings.TrimPrefix(err.Error(), "enclave: ")
+			return nil, &ErrorValue{Name: "TypeError", Message: message, Code: "INVALID_ARGUMENT"}
 		}
 		return f(ctx, in)
 	}

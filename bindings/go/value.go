@@ -175,8 +175,8 @@ func (v Value) String() string {
 }
 
 // MarshalJSON writes the value as JSON. What JSON does not have is written as what is nearest: a bigint as its digits
-// in a string, bytes as base64, a Date as ISO 8601, a Map as an object (or as pairs, if a key is no string), a Set as an
-// array, an Error as its name and message; undefined, NaN and the infinities as null.
+// in a string, bytes as base64, a Date as ISO 8601, a Map as an object (or as pairs, if a key is no string), a Set as
+// an array, an Error as its name and message; undefined, NaN and the infinities as null.
 func (v Value) MarshalJSON() ([]byte, error) {
 	json, err := capi.ToJSON(v.wire())
 	return json, asError(err)
@@ -279,7 +279,8 @@ func (o Object) MarshalCBOR() ([]byte, error) {
 	return cbor, nil
 }
 
-// ErrorValue is a JavaScript Error as a value. As an error that a tool returns, it says exactly what the script catches.
+// ErrorValue is a JavaScript Error as a value. As an error that a tool returns, it says exactly what the script
+// catches.
 type ErrorValue struct {
 	Name    string // "" is "Error"
 	Message string

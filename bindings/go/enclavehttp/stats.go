@@ -8,9 +8,9 @@ import (
 	enclave "github.com/enclave/enclave/bindings/go"
 )
 
-// StatsHandler answers GET and HEAD with the pool's stats as JSON: an [enclave.Stats], with durations in nanoseconds and
-// sizes in bytes. Statuses and reasons are named, so that they can be counted over time. Put it where only operators
-// reach it.
+// StatsHandler answers GET and HEAD with the pool's stats as JSON: an [enclave.Stats], with durations in nanoseconds
+// and sizes in bytes. Statuses and reasons are named, so that they can be counted over time. Put it where only
+// operators reach it.
 func StatsHandler(pool *enclave.Pool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {

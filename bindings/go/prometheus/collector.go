@@ -1,5 +1,5 @@
-// Package enclaveprometheus gives the stats of a pool to Prometheus. It is a module of its own, so that only who uses it
-// depends on the client library.
+// Package enclaveprometheus gives the stats of a pool to Prometheus. It is a module of its own, so that only who uses
+// it depends on the client library.
 package enclaveprometheus
 
 import (
@@ -36,6 +36,8 @@ var (
 	rateLimitHits = desc("rate_limit_hits_total", "Executions ended because they sent too many messages.")
 	memory        = desc("memory_bytes", "Bytes that the workers hold, as last seen.")
 	memoryPeak    = desc("memory_peak_bytes", "The most bytes that the workers have held together, as seen.")
+	violations    = desc("sandbox_violations_total", "Executions whose worker was killed for a forbidden system call.")
+	missing       = desc("sandbox_missing_parts", "Parts of the sandbox around worker processes that could not be had.")
 	queueWait     = desc("queue_wait_seconds", "Time in the queue, over all executions.", "stat")
 	runTime       = desc("run_time_seconds", "Wall-clock time on the worker, over all executions.", "stat")
 )
@@ -43,7 +45,8 @@ var (
 // Describe sends all descriptors.
 func (c collector) Describe(descs chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		workers, queueDepth, executions, recycles, toolCalls, consoleLines, rateLimitHits, memory, memoryPeak, queueWait, runTime,
+		workers, queueDepth, executions, recycles, toolCalls, consoleLines, rateLimitHits, memory, memoryPeak, violations,
+		missing, queueWait, runTime,
 	} {
 		descs <- d
 	}
@@ -75,6 +78,8 @@ func (c collector) Collect(metrics chan<- prometheus.Metric) {
 	counter(rateLimitHits, stats.RateLimitHits)
 	gauge(memory, float64(stats.MemoryCurrent))
 	gauge(memoryPeak, float64(stats.MemoryPeak))
+	counter(violations, stats.SandboxViolations)
+	gauge(missing, float64(len(stats.SandboxMissing)))
 	for d, histogram := range map[*prometheus.Desc]enclave.Histogram{queueWait: stats.QueueWait, runTime: stats.RunTime} {
 		for stat, took := range map[string]time.Duration{
 			"p50": histogram.P50, "p90": histogram.P90, "p99": histogram.P99, "max": histogram.Max,

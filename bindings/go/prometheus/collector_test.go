@@ -39,7 +39,7 @@ func TestCollector(t *testing.T) {
 	}
 	for name, want := range map[string]int{
 		"enclave_executions_total": len(pool.Stats().Executions), "enclave_worker_recycles_total": len(pool.Stats().Recycles),
-		"enclave_workers": 5, "enclave_run_time_seconds": 4, "enclave_queue_wait_seconds": 4,
+		"enclave_sandbox_violations_total": 1, "enclave_sandbox_missing_parts": 1, "enclave_workers": 5, "enclave_run_time_seconds": 4, "enclave_queue_wait_seconds": 4,
 	} {
 		if count, err := testutil.GatherAndCount(registry, name); err != nil || count != want {
 			t.Errorf("there are %d of %s, not %d (%v)", count, name, want, err)

@@ -23,7 +23,8 @@ type Model interface {
 }
 
 func main() {
-	if err := solve(context.Background(), canned{}, "Which order of ann is the largest, in euros?", os.Stdout); err != nil {
+	const task = "Which order of ann is the largest, in euros?"
+	if err := solve(context.Background(), canned{}, task, os.Stdout); err != nil {
 		log.Fatal(err)
 	}
 }

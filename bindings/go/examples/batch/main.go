@@ -50,7 +50,8 @@ type result struct {
 }
 
 // batch runs the scripts of a file. Memory is bounded, however long it is: at most 2 * workers scripts are read ahead.
-func batch(ctx context.Context, scripts io.Reader, results, progress io.Writer, workers int, timeout time.Duration) error {
+func batch(ctx context.Context, scripts io.Reader, results, progress io.Writer, workers int,
+	timeout time.Duration) error {
 	cfg := enclave.Secure()
 	cfg.MinWorkers, cfg.MaxWorkers, cfg.MaxQueueSize = workers, workers, 2*workers
 	cfg.Timeout = timeout

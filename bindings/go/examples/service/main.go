@@ -140,11 +140,13 @@ func (s *runner) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func httpStatus(err error) int {
 	switch {
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, enclave.ErrTimeout), errors.Is(err, enclave.ErrQueueTimeout):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, enclave.ErrTimeout),
+		errors.Is(err, enclave.ErrQueueTimeout):
 		return http.StatusGatewayTimeout
 	case errors.Is(err, enclave.ErrQueueFull), errors.Is(err, enclave.ErrPoolClosed):
 		return http.StatusServiceUnavailable
-	case errors.Is(err, enclave.ErrInternal), errors.Is(err, enclave.ErrWorkerCrashed), errors.Is(err, enclave.ErrWorkerStartup):
+	case errors.Is(err, enclave.ErrInternal), errors.Is(err, enclave.ErrWorkerCrashed),
+		errors.Is(err, enclave.ErrWorkerStartup):
 		return http.StatusInternalServerError
 	}
 	return http.StatusUnprocessableEntity // the script's own fault

@@ -44,8 +44,8 @@ void enclave_go_preset(enclave_preset_t preset, enclave_go_setting_t *settings, 
 /* An empty path is none. */
 enclave_status_t enclave_go_pool_new(enclave_preset_t preset, const enclave_go_setting_t *settings, size_t settings_len,
                                      const char *worker_path, size_t worker_path_len, const char *cgroup,
-                                     size_t cgroup_len, uintptr_t on_worker_recycled, uintptr_t on_stats_update, uintptr_t on_console,
-                                     enclave_pool_t **pool, enclave_error_t **error);
+                                     size_t cgroup_len, uintptr_t on_worker_recycled, uintptr_t on_stats_update,
+                                     uintptr_t on_console, enclave_pool_t **pool, enclave_error_t **error);
 
 /* Registers a name only: calls are answered by the callback of their execution. */
 enclave_status_t enclave_go_register_tool(const enclave_pool_t *pool, const char *name, size_t name_len,
