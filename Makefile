@@ -39,6 +39,14 @@ LINK_STAGED = $$($(STAGED) --cflags --libs enclave) -Wl,-rpath,$(STAGE)/lib -pth
 C_TESTS = $(filter-out target/tests/c/conformance,$(patsubst tests/c/%.c,target/tests/c/%,$(wildcard tests/c/*.c)))
 EXAMPLES := target/examples
 
+# The build cache of Go does not look into headers outside of a module, but at flags.
+GO ?= go
+GO_ENV = PKG_CONFIG_PATH=$(STAGE)/lib/pkgconfig CGO_LDFLAGS="-Wl,-rpath,$(STAGE)/lib" \
+	CGO_CFLAGS="-O2 -g -DENCLAVE_HEADER=$$(sha256sum include/enclave.h | cut -c 1-16)"
+GO_MODULES := bindings/go bindings/go/prometheus
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZTIME ?= 5s
+
 # The model checker and the debug engine have flags of their own, and so directories of their own.
 LOOM := RUSTFLAGS="--cfg loom" $(CARGO)
 LOOM_FLAGS := --locked -p enclave-core --lib --target-dir target/loom
@@ -128,10 +136,14 @@ bench: setup ## Measure executions per second and latencies
 bench-isolation: setup ## Compare worker processes with worker threads
 	$(CARGO) bench --locked -p enclave-core --bench isolation
 
+.PHONY: bench-go
+bench-go: stage setup-go ## The same through the Go package, beside the C call
+	@module=bindings/go; $(in_go_module) && $(GO) test -run '^$$' -bench . -benchtime $(or $(BENCHTIME),2s) .
+
 # --- Test
 
 .PHONY: test
-test: setup-test lint test-rust test-loom test-c test-conformance test-attacks test-abi test-examples test-valgrind test-real ## Run all checks and tests (about a quarter of an hour the first time)
+test: setup-test lint test-rust test-loom test-c test-conformance test-attacks test-go test-abi test-examples test-valgrind test-real ## Run all checks and tests (about half an hour the first time)
 	@printf '\nAll checks and tests have passed.\n'
 
 .PHONY: setup-test
@@ -165,6 +177,30 @@ test-conformance: stage ## Run the table of tests/conformance through the C ABI
 target/tests/c/%: tests/c/%.c $(wildcard tests/c/*.h) include/enclave.h $(LIBRARY)
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -g $(WARNINGS) $< $(LINK_STAGED) -o $@
+
+.PHONY: setup-go
+setup-go:
+	@scripts/setup go
+
+.PHONY: test-go
+test-go: stage setup-go ## Check and test the Go modules
+	$(call step,"Go: format and vet and staticcheck (a minute the first time)")
+	@unformatted=$$(gofmt -l bindings/go); [[ -z $$unformatted ]] || { echo "gofmt these: $$unformatted"; exit 1; }
+	@for module in $(GO_MODULES); do for licence in LICENSE-*; do cmp $$licence $$module/$$licence; done; done
+	@for module in $(GO_MODULES); do ($(in_go_module) && $(GO) mod tidy -diff && $(GO) vet ./... && $(GO) run $(STATICCHECK) ./...); done
+	$(call step,"Go: tests and examples (a minute)")
+	@for module in $(GO_MODULES); do ($(in_go_module) && $(GO) test -count=1 ./...); done
+	$(call step,"Go: tests with the race detector and then with the checks of cgo while garbage is always collected (two minutes)")
+	@module=bindings/go; $(in_go_module) && $(GO) test -race -count=1 .
+	@module=bindings/go; $(in_go_module) && GODEBUG=cgocheck=1 GOGC=1 $(GO) test -count=1 .
+	$(call step,"Go: fuzzing ($(FUZZTIME) each)")
+	@module=bindings/go; $(in_go_module) && for target in $$($(GO) test -list '^Fuzz' . | grep '^Fuzz'); do \
+		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s .; done
+	$(call step,"Go: a program of its own; vendored; without pkg-config")
+	@$(GO_ENV) GO=$(GO) tests/go/run $(STAGE)
+
+# The settings are made where the header is, the commands run in $$module.
+in_go_module = export $(GO_ENV) && cd $$module
 
 .PHONY: test-hostile
 test-hostile: stage ## Run the attacks of tests/hostile; ARGS="--family cpu" and the like
@@ -232,8 +268,9 @@ lint: setup-test lint-header ## Check formatting, clippy, header and documentati
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --workspace --no-deps
 
 .PHONY: fmt
-fmt: ## Format the Rust code
+fmt: ## Format the Rust and Go code
 	$(CARGO) fmt --all
+	gofmt -w bindings/go
 
 .PHONY: doc
 doc: setup ## Build the documentation of the Rust crates

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The crates, the header, enclave.pc, the CMake package and the loaded library say the same; NOTICE names the engine
+# The crates, the header, enclave.pc, the CMake package, the Go modules and the loaded library say the same; NOTICE names the engine
 # that is linked.
 
 # shellcheck source=scripts/lib.sh
@@ -30,3 +30,6 @@ notice=$(tr -s ' \n' ' ' <NOTICE)
 [[ $notice == *"crate mozjs_sys, version $(locked_version mozjs_sys),"* ]]
 [[ $notice == *"crate mozjs, version $(locked_version mozjs),"* ]]
 [[ $notice == *"tag mozjs-sys-v$(locked_version mozjs_sys)."* ]]
+
+# The Go modules are released together with the library.
+[[ $(sed -n 's|^\tgithub.com/enclave/enclave/bindings/go v||p' bindings/go/prometheus/go.mod) == "$version" ]]

@@ -1,0 +1,246 @@
+#include "shim.h"
+
+#include <string.h>
+
+#include "_cgo_export.h"
+
+/* Callbacks: C on the outside, Go on the inside. */
+
+/* In how many callbacks this thread is that run code of the user. */
+static _Thread_local int callbacks;
+
+static void release(void *user_data) {
+    enclaveGoRelease((uintptr_t)user_data);
+}
+
+static void on_complete(void *user_data, enclave_outcome_t *outcome) {
+    enclave_error_t *failure = NULL;
+    enclave_go_outcome_t read = {
+        .status = enclave_outcome_status(outcome),
+        .error = enclave_outcome_error(outcome),
+        .stats = enclave_outcome_stats(outcome),
+        .outcome = outcome,
+    };
+    if (read.status == ENCLAVE_OK) {
+        read.status = enclave_value_to_cbor(enclave_outcome_value(outcome), &read.value, &failure);
+        read.error = failure;
+    }
+    enclaveGoComplete((uintptr_t)user_data, &read);
+    enclave_error_free(failure);
+    enclave_buffer_free(&read.value);
+    enclave_outcome_free(outcome);
+}
+
+static void on_tool_call(void *user_data, enclave_tool_call_t *call) {
+    enclave_buffer_t args;
+    if (enclave_value_to_cbor(enclave_tool_call_args(call), &args, NULL) != ENCLAVE_OK) {
+        enclave_tool_call_free(call);
+        return;
+    }
+    size_t name_len;
+    const char *name = enclave_tool_call_name(call, &name_len);
+    enclaveGoToolCall((uintptr_t)user_data, call, (char *)name, name_len, args.data, args.len);
+    enclave_buffer_free(&args);
+}
+
+/* A tool was registered after the execution had taken its tools, and before it was submitted. */
+static void on_late_tool_call(void *user_data, enclave_tool_call_t *call) {
+    (void)user_data;
+    static const char message[] = "this tool was registered after the execution was submitted";
+    enclave_go_reject(call, NULL, 0, message, sizeof message - 1, "TOOL_NOT_FOUND", ENCLAVE_NUL_TERMINATED);
+}
+
+static void on_console(void *user_data, const enclave_console_line_t *line) {
+    callbacks++;
+    enclaveGoConsole((uintptr_t)user_data, (enclave_console_line_t *)line);
+    callbacks--;
+}
+
+static void on_worker_recycled(void *user_data, const enclave_worker_recycled_t *event) {
+    callbacks++;
+    enclaveGoWorkerRecycled((uintptr_t)user_data, (enclave_worker_recycled_t *)event);
+    callbacks--;
+}
+
+static void on_stats_update(void *user_data, const enclave_pool_stats_t *stats) {
+    callbacks++;
+    enclaveGoStatsUpdate((uintptr_t)user_data, (enclave_pool_stats_t *)stats);
+    callbacks--;
+}
+
+/* Errors. */
+
+void enclave_go_read_error(const enclave_error_t *error, enclave_go_error_t *read) {
+    *read = (enclave_go_error_t){
+        .status = enclave_error_status(error),
+        .setting = enclave_error_setting(error),
+        .line = enclave_error_line(error),
+        .column = enclave_error_column(error),
+        .signal = enclave_error_signal(error),
+        .limit = enclave_error_limit(error),
+        .used_bytes = enclave_error_used_bytes(error),
+        .queue_size = enclave_error_queue_size(error),
+        .retry_after_ms = enclave_error_retry_after_ms(error),
+        .waited_ms = enclave_error_waited_ms(error),
+    };
+    read->message.data = enclave_error_message(error, &read->message.len);
+    read->name.data = enclave_error_name(error, &read->name.len);
+    read->script_message.data = enclave_error_script_message(error, &read->script_message.len);
+    read->code.data = enclave_error_code(error, &read->code.len);
+    read->stack.data = enclave_error_stack(error, &read->stack.len);
+    read->filename.data = enclave_error_filename(error, &read->filename.len);
+    read->source_line.data = enclave_error_source_line(error, &read->source_line.len);
+    read->field.data = enclave_error_field(error, &read->field.len);
+    read->path.data = enclave_error_path(error, &read->path.len);
+}
+
+/* Pools. */
+
+void enclave_go_preset(enclave_preset_t preset, enclave_go_setting_t *settings, size_t settings_len) {
+    enclave_config_t *config = enclave_config_new(preset);
+    for (size_t i = 0; i < settings_len; i++) {
+        settings[i].value = enclave_config_get(config, (enclave_setting_t)settings[i].setting);
+    }
+    enclave_config_free(config);
+}
+
+enclave_status_t enclave_go_pool_new(enclave_preset_t preset, const enclave_go_setting_t *settings, size_t settings_len,
+                                     const char *worker_path, size_t worker_path_len, const char *cgroup,
+                                     size_t cgroup_len, uintptr_t recycled, uintptr_t stats, uintptr_t console,
+                                     enclave_pool_t **pool, enclave_error_t **error) {
+    enclave_config_t *config = enclave_config_new(preset);
+    for (size_t i = 0; i < settings_len; i++) {
+        enclave_config_set(config, (enclave_setting_t)settings[i].setting, settings[i].value);
+    }
+    if (recycled != 0) {
+        enclave_config_on_worker_recycled(config, on_worker_recycled, (void *)recycled, release);
+    }
+    if (stats != 0) {
+        enclave_config_on_stats_update(config, on_stats_update, (void *)stats, release);
+    }
+    if (console != 0) {
+        enclave_config_on_console(config, on_console, (void *)console, release);
+    }
+    enclave_status_t status = enclave_config_set_worker_path(config, worker_path, worker_path_len);
+    if (status == ENCLAVE_OK) {
+        status = enclave_config_set_cgroup(config, cgroup, cgroup_len);
+    }
+    if (status == ENCLAVE_OK) {
+        status = enclave_pool_new(config, pool, error);
+    }
+    enclave_config_free(config);
+    return status;
+}
+
+enclave_status_t enclave_go_register_tool(const enclave_pool_t *pool, const char *name, size_t name_len,
+                                          enclave_error_t **error) {
+    return enclave_pool_register_tool(pool, name, name_len, on_late_tool_call, NULL, NULL, error);
+}
+
+/* Executions. */
+
+/* Takes a length and so many bytes from the front of a buffer. */
+static const char *take(const char **buffer, size_t *len) {
+    uint64_t stated;
+    memcpy(&stated, *buffer, sizeof stated);
+    const char *bytes = *buffer + sizeof stated;
+    *len = stated;
+    *buffer = bytes + stated;
+    return bytes;
+}
+
+static enclave_status_t set_globals(enclave_options_t *options, const char *globals, size_t globals_len,
+                                    enclave_error_t **error) {
+    enclave_status_t status = ENCLAVE_OK;
+    const char *end = globals + globals_len;
+    while (status == ENCLAVE_OK && globals < end) {
+        size_t name_len, cbor_len;
+        const char *name = take(&globals, &name_len);
+        const char *cbor = take(&globals, &cbor_len);
+        status = enclave_options_set_global_cbor(options, name, name_len, cbor, cbor_len, error);
+    }
+    return status;
+}
+
+enclave_status_t enclave_go_submit(const enclave_pool_t *pool, const char *source, size_t source_len,
+                                   const enclave_go_setting_t *settings, size_t settings_len, const char *filename,
+                                   size_t filename_len, const char *globals, size_t globals_len,
+                                   enclave_source_kind_t kind, bool collect_console, uintptr_t tools, uintptr_t console,
+                                   uintptr_t complete, enclave_execution_t **execution, enclave_error_t **error) {
+    enclave_options_t *options = NULL;
+    enclave_status_t status = ENCLAVE_OK;
+    if (settings_len > 0 || filename != NULL || globals_len > 0 || kind != ENCLAVE_SOURCE_AUTO || collect_console ||
+        tools != 0 || console != 0) {
+        options = enclave_options_new();
+        /* First, so that the handles are the library's whatever happens. */
+        if (tools != 0) {
+            enclave_options_on_tool_call(options, on_tool_call, (void *)tools, release);
+        }
+        if (console != 0) {
+            enclave_options_on_console(options, on_console, (void *)console, release);
+        }
+        for (size_t i = 0; i < settings_len; i++) {
+            enclave_options_set(options, (enclave_setting_t)settings[i].setting, settings[i].value);
+        }
+        enclave_options_set_kind(options, kind);
+        enclave_options_set_collect_console(options, collect_console);
+        if (filename != NULL) {
+            status = enclave_options_set_filename(options, filename, filename_len, error);
+        }
+        if (status == ENCLAVE_OK) {
+            status = set_globals(options, globals, globals_len, error);
+        }
+    }
+    if (status == ENCLAVE_OK) {
+        status = enclave_pool_submit(pool, source, source_len, options, on_complete, (void *)complete, NULL, execution,
+                                     error);
+    }
+    enclave_options_free(options);
+    return status;
+}
+
+bool enclave_go_may_not_wait(const enclave_execution_t *execution) {
+    if (callbacks == 0) {
+        return false;
+    }
+    /* Of which pool this is a callback, the library knows: it refuses to wait, even for so short a time. */
+    enclave_outcome_t *outcome = NULL;
+    enclave_status_t status = enclave_execution_wait(execution, 1, &outcome, NULL);
+    enclave_outcome_free(outcome);
+    return status == ENCLAVE_INVALID_STATE;
+}
+
+/* Tool calls. */
+
+enclave_status_t enclave_go_resolve(enclave_tool_call_t *call, const void *cbor, size_t cbor_len,
+                                    enclave_error_t **error) {
+    enclave_status_t status = enclave_tool_call_resolve_cbor(call, cbor, cbor_len, error);
+    if (status == ENCLAVE_OK) {
+        enclave_tool_call_free(call);
+    }
+    return status;
+}
+
+void enclave_go_reject(enclave_tool_call_t *call, const char *name, size_t name_len, const char *message,
+                       size_t message_len, const char *code, size_t code_len) {
+    enclave_tool_call_reject(call, name, name_len, message, message_len, code, code_len, NULL);
+    enclave_tool_call_free(call);
+}
+
+/* Values. */
+
+enclave_status_t enclave_go_cbor_to_json(const void *cbor, size_t cbor_len, enclave_buffer_t *json,
+                                         enclave_error_t **error) {
+    enclave_value_t *value = enclave_value_from_cbor(cbor, cbor_len, error);
+    enclave_status_t status = value == NULL ? ENCLAVE_INVALID_ARGUMENT : enclave_value_to_json(value, json, error);
+    enclave_value_free(value);
+    return status;
+}
+
+enclave_status_t enclave_go_json_to_cbor(const char *json, size_t json_len, enclave_buffer_t *cbor,
+                                         enclave_error_t **error) {
+    enclave_value_t *value = enclave_value_from_json(json, json_len, error);
+    enclave_status_t status = value == NULL ? ENCLAVE_INVALID_ARGUMENT : enclave_value_to_cbor(value, cbor, error);
+    enclave_value_free(value);
+    return status;
+}

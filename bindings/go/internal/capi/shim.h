@@ -1,0 +1,76 @@
+/* What Go calls and what calls Go: one crossing, one buffer in and one out, for each thing that happens.
+ *
+ * Handles (runtime/cgo.Handle) cross as uintptr_t. The library keeps them as the user data of its callbacks, and the
+ * finalizer gives them back; 0 says that there is no such callback. */
+
+#ifndef ENCLAVE_GO_SHIM_H
+#define ENCLAVE_GO_SHIM_H
+
+#include <enclave.h>
+
+/* A pointer to data of Go in a structure would break the rules of cgo; so settings are pairs of numbers. */
+typedef struct {
+    int64_t setting;
+    uint64_t value;
+} enclave_go_setting_t;
+
+/* An error, read in one crossing. All texts are lent by it. */
+typedef struct {
+    enclave_status_t status;
+    enclave_setting_t setting;
+    uint32_t line, column;
+    int32_t signal;
+    uint64_t limit, used_bytes, queue_size, retry_after_ms, waited_ms;
+    struct {
+        const char *data;
+        size_t len;
+    } message, name, script_message, code, stack, filename, source_line, field, path;
+} enclave_go_error_t;
+
+/* How an execution ended; all of it lives until `enclaveGoComplete` returns. */
+typedef struct {
+    enclave_status_t status;
+    enclave_buffer_t value; /* CBOR */
+    const enclave_error_t *error;
+    const enclave_execution_stats_t *stats;
+    const enclave_outcome_t *outcome; /* for the console lines */
+} enclave_go_outcome_t;
+
+
+void enclave_go_read_error(const enclave_error_t *error, enclave_go_error_t *read);
+
+void enclave_go_preset(enclave_preset_t preset, enclave_go_setting_t *settings, size_t settings_len);
+
+/* An empty path is none. */
+enclave_status_t enclave_go_pool_new(enclave_preset_t preset, const enclave_go_setting_t *settings, size_t settings_len,
+                                     const char *worker_path, size_t worker_path_len, const char *cgroup,
+                                     size_t cgroup_len, uintptr_t on_worker_recycled, uintptr_t on_stats_update,
+                                     uintptr_t on_console, enclave_pool_t **pool, enclave_error_t **error);
+
+/* Registers a name only: calls are answered by the callback of their execution. */
+enclave_status_t enclave_go_register_tool(const enclave_pool_t *pool, const char *name, size_t name_len,
+                                          enclave_error_t **error);
+
+/* `globals` is one `name_len name cbor_len cbor` after the other, lengths as uint64_t. */
+enclave_status_t enclave_go_submit(const enclave_pool_t *pool, const char *source, size_t source_len,
+                                   const enclave_go_setting_t *settings, size_t settings_len, const char *filename,
+                                   size_t filename_len, const char *globals, size_t globals_len,
+                                   enclave_source_kind_t kind, bool collect_console, uintptr_t on_tool_call,
+                                   uintptr_t on_console, uintptr_t on_complete, enclave_execution_t **execution,
+                                   enclave_error_t **error);
+
+/* Whether a wait for this execution is refused here, because this is a callback of its pool. */
+bool enclave_go_may_not_wait(const enclave_execution_t *execution);
+
+/* Answers a call and frees it. If the answer is refused, the call is as before, and the error says why. */
+enclave_status_t enclave_go_resolve(enclave_tool_call_t *call, const void *cbor, size_t cbor_len,
+                                    enclave_error_t **error);
+void enclave_go_reject(enclave_tool_call_t *call, const char *name, size_t name_len, const char *message,
+                       size_t message_len, const char *code, size_t code_len);
+
+enclave_status_t enclave_go_cbor_to_json(const void *cbor, size_t cbor_len, enclave_buffer_t *json,
+                                         enclave_error_t **error);
+enclave_status_t enclave_go_json_to_cbor(const char *json, size_t json_len, enclave_buffer_t *cbor,
+                                         enclave_error_t **error);
+
+#endif

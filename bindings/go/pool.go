@@ -1,0 +1,124 @@
+package enclave
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime"
+
+	"github.com/enclave/enclave/bindings/go/internal/capi"
+)
+
+// Pool runs scripts in workers. Make one with [New] and keep it: it is what costs time to start. All methods may be
+// called from any goroutine, at any time, also after Close; then they give ErrPoolClosed.
+type Pool struct {
+	inner   *capi.Pool
+	config  Config
+	tools   toolbox
+	anyTool ToolFunc
+	logger  *slog.Logger
+}
+
+// New makes a pool and, unless WarmOnInit is off, waits until its MinWorkers workers have started.
+//
+// It fails with ErrInvalidArgument if a setting is out of range, ErrUnsupported if the library cannot give it (such as
+// process isolation where it does not find enclave-worker), and ErrWorkerStartup.
+func New(cfg Config) (*Pool, error) {
+	settings, err := cfg.settings()
+	if err != nil {
+		return nil, err
+	}
+	inner, failure := capi.NewPool(cfg.preset, settings, cfg.WorkerPath, cfg.Cgroup, cfg.callbacks())
+	if failure != nil {
+		return nil, newError(failure)
+	}
+	pool := &Pool{inner: inner, config: cfg, anyTool: cfg.OnToolCall, logger: cfg.Logger}
+	pool.config.fill(inner.Settings)
+	// A backstop for pools that nobody closes. It waits, so it gets a goroutine.
+	runtime.AddCleanup(pool, func(inner *capi.Pool) { go inner.Close() }, inner)
+	return pool, nil
+}
+
+// Config gives the pool's config with every field filled in. Another pool may be made of it, or of a changed copy.
+func (p *Pool) Config() Config { return p.config }
+
+// Run runs a script and waits for its result.
+//
+// When ctx ends, the execution is cancelled, and Run returns as soon as it has stopped, usually within a millisecond:
+// with an error that matches both [ErrCancelled] and the context's own ([context.Canceled] or
+// [context.DeadlineExceeded]). The time in the queue counts for ctx, but not for the limit [Limits.Timeout].
+//
+// While it waits, Run holds a goroutine, and no thread.
+func (p *Pool) Run(ctx context.Context, source string, opts ...Option) (Value, error) {
+	return p.submit(ctx, source, opts).await()
+}
+
+// RunInto runs a script and stores its result in what dst points to, as [Value.Decode] does.
+func (p *Pool) RunInto(ctx context.Context, source string, dst any, opts ...Option) error {
+	value, err := p.Run(ctx, source, opts...)
+	if err != nil {
+		return err
+	}
+	return value.Decode(dst)
+}
+
+// Run runs a script and gives its result as a T, as [Value.Decode] does.
+func Run[T any](ctx context.Context, pool *Pool, source string, opts ...Option) (T, error) {
+	var result T
+	err := pool.RunInto(ctx, source, &result, opts...)
+	return result, err
+}
+
+// Submit submits a script and returns at once. When ctx ends, the execution is cancelled. A submission that is refused
+// (ErrQueueFull, say) gives an execution that is done.
+func (p *Pool) Submit(ctx context.Context, source string, opts ...Option) *Execution {
+	execution := p.submit(ctx, source, opts)
+	execution.watch()
+	return execution
+}
+
+// HandleTool registers a tool, in place of one of the same name, for executions that are submitted from now on. A
+// script calls it as tools.name(args) or callTool("name", args), which give promises. Names are letters, digits and _ :
+// . - after a letter or _, up to 256 bytes.
+//
+// [Tool] and [Func] make a ToolFunc of functions with Go types.
+func (p *Pool) HandleTool(name string, tool ToolFunc) error {
+	if tool == nil {
+		return invalid("tool", "%q is nil", name)
+	}
+	return p.tools.add(name, tool, func() error { return asError(p.inner.RegisterTool(name)) })
+}
+
+// Stats gives a snapshot of the pool's stats; after Close, the last one.
+func (p *Pool) Stats() Stats { return newStats(p.inner.Stats()) }
+
+// Shutdown refuses new scripts, ends with ErrPoolClosed what waits in the queue, and lets what runs go on until ctx
+// ends, but no longer than the pool's GracefulShutdownTimeout; then it ends that with ErrPoolClosed too. When Shutdown
+// returns, every execution has ended and the workers are gone. It gives the context's error if that ended first.
+//
+// A second call waits for the first. Call Close too, to free what is left: a pool that is only shut down still has its
+// stats.
+func (p *Pool) Shutdown(ctx context.Context) error {
+	timeout := capi.PoolTimeout
+	if ctx.Err() != nil {
+		timeout = 0
+	}
+	// A second call with less time shortens the first.
+	stop := context.AfterFunc(ctx, func() { p.inner.Shutdown(0) })
+	err := p.inner.Shutdown(timeout)
+	inTime := stop()
+	if err != nil {
+		return newError(err)
+	}
+	if !inTime {
+		return fmt.Errorf("enclave: the shutdown was cut short: %w", context.Cause(ctx))
+	}
+	return nil
+}
+
+// Close shuts the pool down, letting what runs go on for its GracefulShutdownTimeout, and frees it. A second call does
+// nothing.
+func (p *Pool) Close() error { return asError(p.inner.Close()) }
+
+// Version is the version of the loaded library, such as "0.1.0".
+func Version() string { return capi.Version() }
