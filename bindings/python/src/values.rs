@@ -11,13 +11,14 @@ use pyo3::types::{
 use crate::errors::{wrong_type, wrong_value};
 
 /// The largest integer up to which a double knows every integer: `Number.MAX_SAFE_INTEGER`.
-const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
+const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
 
 /// What the Python half of this module (`enclave/_values.py`) gives.
 struct Helpers {
     undefined: Py<PyAny>,
     error: Py<PyAny>,
     date: Py<PyAny>,
+    big_int: Py<PyAny>,
     map: Py<PyAny>,
     set: Py<PyAny>,
     datetime: Py<PyAny>,
@@ -34,6 +35,7 @@ fn helpers(py: Python<'_>) -> PyResult<&'static Helpers> {
             undefined: get("undefined")?,
             error: get("JSError")?,
             date: get("JSDate")?,
+            big_int: get("JSBigInt")?,
             map: get("JSMap")?,
             set: get("JSSet")?,
             datetime: get("datetime")?,
@@ -108,7 +110,7 @@ fn list<'py>(py: Python<'py>, items: &[Value]) -> PyResult<Bound<'py, PyList>> {
 fn safe_integer(number: f64) -> Option<i64> {
     let integer = number as i64;
     let is_integer = integer as f64 == number && !(integer == 0 && number.is_sign_negative());
-    (is_integer && integer.abs() <= MAX_SAFE_INTEGER).then_some(integer)
+    (is_integer && integer.unsigned_abs() <= MAX_SAFE_INTEGER).then_some(integer)
 }
 
 /// A Python object as a value; `what` names it in errors.
@@ -165,7 +167,7 @@ impl Converter<'_> {
         }
         if let Ok(integer) = object.cast::<PyInt>() {
             return match integer.extract::<i64>() {
-                Ok(small) if small.abs() <= MAX_SAFE_INTEGER => Ok(Value::Number(small as f64)),
+                Ok(small) if small.unsigned_abs() <= MAX_SAFE_INTEGER && !self.is_big_int(integer)? => Ok(Value::Number(small as f64)),
                 Ok(large) => Ok(Value::BigInt(large.into())),
                 Err(error) if error.is_instance_of::<PyOverflowError>(self.py) => {
                     integer.extract::<BigInt>().map(Value::BigInt)
@@ -215,6 +217,10 @@ impl Converter<'_> {
             return Err(wrong_value(self.py, self.what, problem));
         }
         self.container(object, path, depth + 1)
+    }
+
+    fn is_big_int(&self, integer: &Bound<'_, PyInt>) -> PyResult<bool> {
+        Ok(!integer.is_exact_instance_of::<PyInt>() && integer.is_instance(self.helpers.big_int.bind(self.py))?)
     }
 
     fn container(&self, object: &Bound<'_, PyAny>, path: &Path<'_>, depth: usize) -> PyResult<Value> {

@@ -49,7 +49,7 @@ from enclave._stats import (
     WorkerCounts,
     WorkerRecycled,
 )
-from enclave._values import JSDate, JSError, JSMap, JSSet, Undefined, undefined
+from enclave._values import JSBigInt, JSDate, JSError, JSMap, JSSet, Undefined, undefined
 
 __all__ = [
     "ConsoleLimitError",
@@ -67,6 +67,7 @@ __all__ = [
     "InvalidArgumentError",
     "InvalidStateError",
     "InvalidTypeError",
+    "JSBigInt",
     "JSDate",
     "JSError",
     "JSException",
@@ -103,3 +104,9 @@ __all__ = [
     "__version__",
     "undefined",
 ]
+
+for _name in __all__:
+    # Where they are is an inner matter: this is their name in messages, pickles and documentation.
+    if isinstance(_public := globals()[_name], type):
+        _public.__module__ = __name__
+del _name, _public

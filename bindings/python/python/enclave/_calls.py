@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import contextvars
 import inspect
+import os
 import queue
 import sys
 import threading
@@ -13,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from enclave._errors import InvalidStateError, JSException, ToolError
+from enclave._errors import ForkedError, InvalidStateError, JSException, ScriptError, ToolError
 from enclave._values import undefined
 
 if TYPE_CHECKING:
@@ -165,9 +166,23 @@ class Callbacks:
 
     def __init__(self) -> None:
         self.thread: int | None = None
+        self._process = os.getpid()
+
+    @property
+    def forked(self) -> bool:
+        """Whether this is a forked child, which has none of the pool's threads."""
+        return os.getpid() != self._process
+
+    def check_forked(self) -> None:
+        """Raise FORKED in a forked child."""
+        if self.forked:
+            raise ForkedError(
+                "this process is a fork of the one that made the pool: make a new process (exec, spawn) and a pool there"
+            )
 
     def check_may_wait(self, call: str, instead: str) -> None:
-        """Raise INVALID_STATE inside a callback."""
+        """Raise INVALID_STATE inside a callback, and FORKED in a forked child."""
+        self.check_forked()
         inside = any(mark.active and mark.callbacks is self for mark in _INSIDE.get())
         if inside or threading.get_ident() == self.thread:
             raise InvalidStateError(
@@ -203,8 +218,8 @@ class Flight:
         "has_tools",
         "loop",
         "on_console",
-        "over",
         "owner",
+        "stopped",
         "tool_names",
     )
 
@@ -229,7 +244,7 @@ class Flight:
         # What gets the outcome, and the loop on which.
         self.deliver: Callable[[_enclave.Outcome], None] | None = None
         self.deliver_on: asyncio.AbstractEventLoop | None = None
-        self.over = False
+        self.stopped = False
         self.tool_names = tool_names
         self.has_tools = False
         self._find = find
@@ -256,8 +271,6 @@ class Flight:
 
     def _call(self, call: _enclave.ToolCall, function: Callable[[Any], Any]) -> None:
         """Answer a call on this thread."""
-        if self.over:
-            return
         try:
             result = self.context.copy().run(self._inside, function, call.args())
             if inspect.isawaitable(result):
@@ -283,7 +296,7 @@ class Flight:
         self, loop: asyncio.AbstractEventLoop, call: _enclave.ToolCall, make: Callable[[], Awaitable[Any]]
     ) -> None:
         with self._lock:
-            if self.over:
+            if self.stopped:
                 return
             # The task copies the context that it is made in.
             task = self.context.copy().run(loop.create_task, self._await(call, make))
@@ -317,9 +330,9 @@ class Flight:
             call.reject("Error", _text(error), None)
 
     def stop(self) -> None:
-        """Cancel what tools still do, and let go of the pool."""
+        """Let go of the pool, and cancel what async tools still do."""
         with self._lock:
-            self.over = True
+            self.stopped = True
             tasks = list(self._tasks)
         for task in tasks:
             with contextlib.suppress(RuntimeError):
@@ -327,8 +340,10 @@ class Flight:
         self.owner = self.deliver = None
 
     def end(self, raw: _enclave.Outcome) -> EnclaveError | None:
-        """Take note of the outcome, and give its error, with the tool's exception that it comes from."""
-        self.stop()
+        """Take note of the outcome, and give its error, with the tool's exception that it comes from.
+
+        Tools that the script has not waited for run on, unless the execution was ended from outside.
+        """
         error: Any = raw.error()
         if isinstance(error, JSException):
             for name, message, cause in reversed(self._failures):
@@ -336,6 +351,9 @@ class Flight:
                     error.__cause__ = cause
                     break
         self._failures.clear()
+        if error is not None and not isinstance(error, ScriptError):
+            self.stop()
+        self.owner = self.deliver = None
         return error  # type: ignore[no-any-return]
 
 

@@ -9,7 +9,6 @@ import contextlib
 import html
 import itertools
 import logging
-import os
 import re
 import sys
 import threading
@@ -25,7 +24,6 @@ from enclave._calls import AnyTool, Callbacks, Flight, LoopThread, Tool, ToolThr
 from enclave._errors import (
     EnclaveError,
     ExecutionCancelledError,
-    ForkedError,
     InvalidArgumentError,
     InvalidTypeError,
     QueueFullError,
@@ -92,7 +90,6 @@ class _State:
         self.background = LoopThread(f"{self.name}-loop")
         self.flights: dict[int, Flight] = {}
         self.tokens = itertools.count(1)
-        self.process = os.getpid()
         self.closed = False
         self.lock = threading.Lock()
         self.events = _enclave.Events()
@@ -171,10 +168,6 @@ class _State:
 
     # --- The end
 
-    @property
-    def forked(self) -> bool:
-        return os.getpid() != self.process
-
     def shutdown(self, timeout: object) -> None:
         self.native.shutdown(timeout)
         with self.lock:
@@ -205,7 +198,7 @@ _states: weakref.WeakSet[_State] = weakref.WeakSet()
 def _close_all() -> None:
     """End all pools before the interpreter goes; what runs in them ends as POOL_CLOSED."""
     for state in list(_states):
-        if not state.closed and not state.forked:
+        if not state.closed and not state.callbacks.forked:
             with contextlib.suppress(EnclaveError):
                 state.shutdown(0)
 
@@ -470,7 +463,8 @@ class Pool:
         A sync function runs on a thread of the pool, an async one on the event loop of whoever runs the script, both with
         that caller's context variables. An exception reaches the script as an `Error` with the name of its class and its
         text; raise `ToolError` to choose them. It is the `__cause__` of the `JSException` if the script does not handle it.
-        When an execution ends, async tools that it has not waited for are cancelled.
+        Tools that the script has not waited for run on when it ends, but async ones are cancelled if the execution was
+        ended by a limit, by `cancel` or by the end of the pool.
         """
 
         def register(chosen: F) -> F:
@@ -488,8 +482,7 @@ class Pool:
 
     def stats(self) -> PoolStats:
         """Give a snapshot of what the pool does and has done; it costs little, as no worker is asked."""
-        if self._state.forked:
-            raise ForkedError("this process is a fork of the one that made the pool")
+        self._state.callbacks.check_forked()
         return pool_stats(self._state.native.stats())
 
     @property
@@ -503,7 +496,7 @@ class Pool:
         return self._state.closed
 
     def __repr__(self) -> str:
-        if self.closed or self._state.forked:
+        if self.closed or self._state.callbacks.forked:
             return f"<enclave.Pool {self._preset!r}, {'closed' if self.closed else 'forked'}>"
         stats = self.stats()
         return (
@@ -512,7 +505,7 @@ class Pool:
         )
 
     def _repr_html_(self) -> str:
-        if self._state.forked:
+        if self._state.callbacks.forked:
             return html.escape(repr(self))
         state = "closed" if self.closed else "open"
         return pool_html(f"enclave.Pool {self._preset}, {state}", self.stats(), self._settings)
@@ -557,7 +550,7 @@ class Pool:
 
     def __del__(self) -> None:
         state: _State | None = getattr(self, "_state", None)
-        if state is None or state.closed or state.forked or sys.is_finalizing():
+        if state is None or state.closed or state.callbacks.forked or sys.is_finalizing():
             return
         warnings.warn(f"unclosed {type(self).__name__} of {state.name}", ResourceWarning, stacklevel=2, source=self)
         # Nothing runs in it, or it would be held, so this takes no time.
@@ -626,12 +619,14 @@ class Pool:
         native, token = self._launch(source, options, flight)
         try:
             raw = native.wait()
-            if flight.on_console is not None:
-                # The lines are on their way to the callback, which has been called for all of them when we return.
+            if flight.on_console is not None or flight.has_tools:
+                # What the script has written and called may still be on its way to us.
                 state.events.flush()
+        except BaseException:
+            flight.stop()
+            raise
         finally:
             state.flights.pop(token, None)
-            flight.stop()
         return raw, flight.end(raw)
 
     async def _run_async(self, source: str, options: dict[str, Any]) -> tuple[Flight, _enclave.Outcome]:

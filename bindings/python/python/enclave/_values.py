@@ -73,6 +73,16 @@ class JSDate:
         return hash(None if math.isnan(self.ms) else self.ms)
 
 
+class JSBigInt(int):
+    """An int that goes into a script as a bigint, however small; ints beyond 2**53 - 1 do so anyway.
+
+    Bigints come out of scripts as plain `int`.
+    """
+
+    def __repr__(self) -> str:
+        return f"JSBigInt({int(self)})"
+
+
 class JSMap(list[tuple[Any, Any]]):
     """The entries of a `Map` that `dict` cannot hold, as its keys are not hashable, or equal in Python alone.
 
