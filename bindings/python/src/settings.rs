@@ -62,6 +62,10 @@ fields!(PoolConfig {
     max_pending_tool_calls,
     warm_on_init,
     stats_interval,
+    worker_path,
+    require_sandbox,
+    cgroup,
+    jit,
 });
 
 fields!(ExecutionLimits {

@@ -4,7 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use enclave_core::{ConsoleLine, ExecutionStats, Histogram, Isolation, PoolStats, RecycleReason, Status};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyTuple};
 
 pub(crate) fn line(line: &ConsoleLine) -> (u64, &'static str, f64, &str) {
     let time = line.time.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -54,6 +54,8 @@ pub(crate) fn pool<'py>(py: Python<'py>, stats: &PoolStats) -> PyResult<Bound<'p
     dict.set_item("memory_peak", stats.memory_peak)?;
     dict.set_item("uptime", seconds(stats.uptime))?;
     dict.set_item("isolation", isolation(stats.isolation))?;
+    dict.set_item("sandbox_missing", PyTuple::new(py, stats.sandbox_missing.iter().map(|part| part.name()))?)?;
+    dict.set_item("sandbox_violations", stats.sandbox_violations)?;
     Ok(dict)
 }
 

@@ -9,6 +9,7 @@ import contextlib
 import html
 import itertools
 import logging
+import os
 import re
 import sys
 import threading
@@ -17,6 +18,7 @@ import warnings
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from enclave import _enclave
@@ -300,6 +302,8 @@ class Pool:
     ) -> None:
         given = cast("dict[str, Any]", settings)
         check_names("Pool", given, SETTINGS)
+        if given.get("worker_path") is None:
+            given["worker_path"] = _worker()
         for name, function in (
             ("tool_handler", tool_handler),
             ("on_worker_recycled", on_worker_recycled),
@@ -709,6 +713,12 @@ class Script:
             return_exceptions=return_exceptions,
             **self._options(options),
         )
+
+
+def _worker() -> Path | None:
+    """Give the executable that this package brings, unless the environment names one (which the core looks for)."""
+    worker = Path(__file__).parent / "_bin" / "enclave-worker"
+    return worker if "ENCLAVE_WORKER" not in os.environ and worker.exists() else None
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

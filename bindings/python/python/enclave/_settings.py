@@ -55,6 +55,7 @@ class PoolSettings(Limits, total=False):
     """Settings of a pool, among them the limits of its executions. Sizes are bytes."""
 
     isolation: Isolation
+    """`process` runs each worker in a sandboxed process of its own."""
     min_workers: int
     max_workers: int
     memory_limit_per_worker: int
@@ -68,6 +69,14 @@ class PoolSettings(Limits, total=False):
     max_pending_tool_calls: int
     warm_on_init: bool
     stats_interval: Seconds
+    worker_path: str | os.PathLike[str] | None
+    """The executable of worker processes; None: the one of this package, or what `ENCLAVE_WORKER` names."""
+    require_sandbox: bool
+    """Refuse to make a pool where a part of the sandbox of process isolation cannot be had."""
+    cgroup: str | os.PathLike[str] | None
+    """A directory of cgroup v2 that is delegated to this process."""
+    jit: bool
+    """Let worker processes compile script to machine code."""
 
 
 class ExecutionOptions(Limits, total=False):

@@ -138,6 +138,10 @@ class PoolStats:
     memory_peak: int
     uptime: float
     isolation: Literal["thread", "process"]
+    sandbox_missing: tuple[str, ...]
+    """Parts of the sandbox of worker processes that could not be had; empty for threads, which have none."""
+    sandbox_violations: int
+    """Executions whose worker process was killed for a system call that the sandbox forbids."""
 
     @property
     def total_executions(self) -> int:
@@ -256,8 +260,11 @@ def _tables(stats: PoolStats, max_workers: int | None = None, max_queue_size: in
     queue = f"{stats.queue_depth} waiting"
     if max_queue_size:
         queue = _bar(stats.queue_depth / max_queue_size, "#8da0cb", f"{stats.queue_depth} of {max_queue_size}")
+    where = f"isolation: {stats.isolation}"
+    if stats.sandbox_missing:
+        where += f", sandbox without {', '.join(stats.sandbox_missing)}"
     rows = (
-        _row("workers", f"{blocks} {html.escape(states)}{of_workers}, isolation: {stats.isolation}"),
+        _row("workers", f"{blocks} {html.escape(states)}{of_workers}, {html.escape(where)}"),
         _row("queue", queue),
         _row("outcomes", outcomes or "none yet"),
         _row("run time", _times(stats.run_time)),
