@@ -18,6 +18,7 @@ mod stats;
 mod values;
 
 use enclave_core::{Preset, RecycleReason, Status};
+use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
 
 /// Keeps our own memory out of the workers' ledgers; the engine's is counted through the linker's flags in `build.rs`.
@@ -39,9 +40,22 @@ mod _enclave {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        refuse_subinterpreters(module.py())?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         module.add("PRESETS", Preset::ALL.map(Preset::name))?;
         module.add("STATUSES", Status::ALL.map(|status| (status.name(), status.code())))?;
         module.add("RECYCLE_REASONS", RecycleReason::ALL.map(RecycleReason::name))
+    }
+}
+
+/// Python objects that this module keeps would be shared with interpreters that they do not belong to.
+fn refuse_subinterpreters(_attached: Python<'_>) -> PyResult<()> {
+    // SAFETY: this thread is attached to an interpreter, as the argument proves.
+    let id = unsafe { pyo3::ffi::PyInterpreterState_GetID(pyo3::ffi::PyInterpreterState_Get()) };
+    match id {
+        0 => Ok(()),
+        _ => Err(PyImportError::new_err(
+            "enclave cannot be used in a subinterpreter: import it in the main interpreter, or use another process",
+        )),
     }
 }

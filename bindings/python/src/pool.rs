@@ -4,9 +4,7 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use enclave_core::{
-    ConsoleHandler, ExecutionOptions, SourceKind, ToolError, ToolHandler, ToolReply, Value,
-};
+use enclave_core::{ConsoleHandler, ExecutionOptions, SourceKind, ToolError, ToolHandler, ToolReply, Value};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 
@@ -232,12 +230,14 @@ impl ToolCall {
     }
 
     /// Rejects the script's promise.
-    fn reject(&self, name: &Bound<'_, PyString>, message: &Bound<'_, PyString>, code: Option<&Bound<'_, PyString>>) -> PyResult<()> {
-        let error = ToolError {
-            name: text_of(name)?,
-            message: text_of(message)?,
-            code: code.map(text_of).transpose()?,
-        };
+    fn reject(
+        &self,
+        name: &Bound<'_, PyString>,
+        message: &Bound<'_, PyString>,
+        code: Option<&Bound<'_, PyString>>,
+    ) -> PyResult<()> {
+        let error =
+            ToolError { name: text_of(name)?, message: text_of(message)?, code: code.map(text_of).transpose()? };
         self.answer(Err(error));
         Ok(())
     }
@@ -306,4 +306,3 @@ fn globals(given: &Bound<'_, PyAny>) -> PyResult<Vec<(String, Value)>> {
         })
         .collect()
 }
-

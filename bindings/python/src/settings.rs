@@ -232,9 +232,10 @@ impl Field for Option<PathBuf> {
         if given.is_none() {
             return Ok(None);
         }
-        given.extract().map(Some).map_err(|_| {
-            wrong_type(given.py(), name, &format!("is {}; accepted is a path, or None", shown(given)))
-        })
+        given
+            .extract()
+            .map(Some)
+            .map_err(|_| wrong_type(given.py(), name, &format!("is {}; accepted is a path, or None", shown(given))))
     }
 
     fn give<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -246,7 +247,8 @@ impl Field for Option<PathBuf> {
 pub(crate) fn duration(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Duration> {
     let py = given.py();
     let accepted = "accepted are seconds as a number of at least 0, or a timedelta";
-    let is_number = (given.is_instance_of::<PyInt>() && !given.is_instance_of::<PyBool>()) || given.is_instance_of::<PyFloat>();
+    let is_number =
+        (given.is_instance_of::<PyInt>() && !given.is_instance_of::<PyBool>()) || given.is_instance_of::<PyFloat>();
     let seconds = if is_number {
         // An int may be beyond any float: it is too long all the same.
         given.extract::<f64>().unwrap_or(f64::INFINITY)

@@ -167,7 +167,9 @@ impl Converter<'_> {
         }
         if let Ok(integer) = object.cast::<PyInt>() {
             return match integer.extract::<i64>() {
-                Ok(small) if small.unsigned_abs() <= MAX_SAFE_INTEGER && !self.is_big_int(integer)? => Ok(Value::Number(small as f64)),
+                Ok(small) if small.unsigned_abs() <= MAX_SAFE_INTEGER && !self.is_big_int(integer)? => {
+                    Ok(Value::Number(small as f64))
+                }
                 Ok(large) => Ok(Value::BigInt(large.into())),
                 Err(error) if error.is_instance_of::<PyOverflowError>(self.py) => {
                     integer.extract::<BigInt>().map(Value::BigInt)
@@ -249,7 +251,10 @@ impl Converter<'_> {
         let problem = format!(
             "is of type {}; accepted are None, bool, int, float, str, bytes, datetime, list, tuple, dict, set and the values \
              of enclave",
-            object.get_type().fully_qualified_name().map_or_else(|_| "?".into(), |name| name.to_string_lossy().into_owned())
+            object
+                .get_type()
+                .fully_qualified_name()
+                .map_or_else(|_| "?".into(), |name| name.to_string_lossy().into_owned())
         );
         Err(wrong_type(self.py, &self.name(path), &problem))
     }
@@ -301,4 +306,3 @@ pub(crate) fn text_of(text: &Bound<'_, PyString>) -> PyResult<String> {
     let units = utf16.cast::<PyBytes>()?.as_bytes().chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]]));
     Ok(char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect())
 }
-

@@ -6,12 +6,16 @@ import gc
 import os
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import pytest
 
 import enclave
 from enclave import _pool
+
+# It stays for ever once it is needed, and so would look like something that a test has left.
+resource_tracker.ensure_running()
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -67,6 +71,8 @@ def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
     if request.session.testsfailed > failed:
         # Its traceback holds what it used.
         return
+    # pytest keeps the values of fixtures that have ended already.
+    request.node.funcargs.clear()
     assert eventually(lambda: not left_over()), f"still referred to: {left_over()}"
     assert eventually(lambda: not native_threads()), f"threads left: {native_threads()}"
     assert eventually(lambda: not (descriptors() - before)), f"descriptors left: {descriptors() - before}"

@@ -292,6 +292,6 @@ def test_async_tools_of_an_execution_that_was_ended_are_cancelled(pool: enclave.
 def test_budgets_hold_for_tools(pool: enclave.Pool) -> None:
     calls: list[int] = []
     with pytest.raises(enclave.ToolCallLimitError) as raised:
-        pool.run("for (let n = 0; ; n++) await tools.n({n})", tools={"n": calls.append}, max_tool_calls=5)
+        pool.run("for (let n = 0; ; n++) await tools.n({n})", tools={"n": lambda n: calls.append(n)}, max_tool_calls=5)
     assert (raised.value.limit, raised.value.unit) == (5, "tool calls")
     assert calls == [0, 1, 2, 3, 4]

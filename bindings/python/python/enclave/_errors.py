@@ -115,6 +115,7 @@ class ScriptError(EnclaveError):
 class _InSource:
     """What an error with a place in the source has in common."""
 
+    _text: str
     name: str
     message: str
     code: str | None
@@ -125,7 +126,7 @@ class _InSource:
     source_line: str | None
 
     def __str__(self) -> str:
-        lines = [f"{self.name}: {self.message}" if self.message else self.name]
+        lines = [f"{self.name}: {self.message}" if self.message else self.name or self._text]
         if self.line:
             lines.append(f"  at {self.filename or '<script>'}:{self.line}:{self.column or 0}")
         if self.line and self.source_line is not None and self.source_line.strip():
