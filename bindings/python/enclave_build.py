@@ -1,4 +1,4 @@
-"""The build backend: gets SpiderMonkey as `make` does, compiles the worker, and leaves the rest to maturin (PEP 517)."""
+"""The build backend (PEP 517): gets SpiderMonkey as `make` does, compiles the worker, and leaves the rest to maturin."""
 
 from __future__ import annotations
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import gc
-import os
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing import resource_tracker
 from pathlib import Path
 
-import pytest
-
 import enclave
+import pytest
 from enclave import _pool
 
 # It stays for ever once it is needed, and so would look like something that a test has left.
@@ -37,7 +35,7 @@ def descriptors() -> set[str]:
     found = set()
     for link in Path("/proc/self/fd").iterdir():
         try:
-            found.add(f"{link.name} -> {os.readlink(link)}")
+            found.add(f"{link.name} -> {link.readlink()}")
         except FileNotFoundError:
             continue
     return found

@@ -6,10 +6,9 @@ import asyncio
 import threading
 from typing import Any
 
+import enclave
 import pytest
 from conftest import eventually
-
-import enclave
 
 
 def test_a_thousand_executions_await_async_tools() -> None:
@@ -24,7 +23,9 @@ def test_a_thousand_executions_await_async_tools() -> None:
         async with enclave.Pool(min_workers=2, max_workers=2, max_queue_size=1000) as pool:
             pool.tool(fetch)
             runs = (
-                pool.run_async("const a = await tools.fetch({n}); const b = await tools.fetch({n: a}); return b", globals={"n": n})
+                pool.run_async(
+                    "const a = await tools.fetch({n}); const b = await tools.fetch({n: a}); return b", globals={"n": n}
+                )
                 for n in range(1000)
             )
             results = await asyncio.gather(*runs)
@@ -148,7 +149,9 @@ def test_several_loops_share_a_pool(pool: enclave.Pool) -> None:
         return await asyncio.gather(*runs)
 
     results: dict[int, list[Any]] = {}
-    threads = [threading.Thread(target=lambda b=b: results.update({b: asyncio.run(main(b))})) for b in (0, 100, 200, 300)]
+    threads = [
+        threading.Thread(target=lambda b=b: results.update({b: asyncio.run(main(b))})) for b in (0, 100, 200, 300)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -86,7 +86,9 @@ def test_what_a_terminal_would_obey_is_not_printed() -> None:
 
 
 def test_the_repl_runs_each_input() -> None:
-    out, err = cli("repl", given="1 + 1\nconsole.log('x')\nfunction f() {\nreturn 7 }\nf()\nnope\n[1,\n2]\nlet a = = 2\n", code=0)
+    out, err = cli(
+        "repl", given="1 + 1\nconsole.log('x')\nfunction f() {\nreturn 7 }\nf()\nnope\n[1,\n2]\nlet a = = 2\n", code=0
+    )
     assert out.splitlines() == ["2", "x", "undefined", "undefined", "[1, 2]"]
     assert "f is not defined" in err
     assert "nope is not defined" in err

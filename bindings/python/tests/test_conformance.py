@@ -11,10 +11,9 @@ import time
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+import enclave
 import pytest
 from conftest import ROOT, eventually
-
-import enclave
 from enclave import Status, _enclave
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -46,7 +45,7 @@ def value_of(form: Any) -> Any:
         is_large = isinstance(form, int) and not isinstance(form, bool) and abs(form) >= 2**53
         return float(form) if is_large else form
     if len(form) == 1:
-        (kind, content), = form.items()
+        ((kind, content),) = form.items()
         match kind:
             case "$undefined":
                 return enclave.undefined
@@ -225,7 +224,10 @@ class Case:
         return {**workers, **given}
 
     def make_pool(self) -> enclave.Pool:
-        tools = {name: enclave._calls.Tool(self.handler(name, tool), spread=False) for name, tool in self.form.get("tools", {}).items()}
+        tools = {
+            name: enclave._calls.Tool(self.handler(name, tool), spread=False)
+            for name, tool in self.form.get("tools", {}).items()
+        }
         any_tool = self.form.get("any_tool")
         return enclave.Pool(
             self.form.get("preset", "default"),
@@ -452,7 +454,9 @@ def check_constants(form: dict[str, Any]) -> None:
 @pytest.mark.parametrize("form", CASES, ids=[case["name"] for case in CASES])
 def test_case(form: dict[str, Any]) -> None:
     if "settings" in form:
-        with enclave.Pool(form.get("preset", "default"), **{**settings_of(form.get("pool")), "warm_on_init": False}) as pool:
+        with enclave.Pool(
+            form.get("preset", "default"), **{**settings_of(form.get("pool")), "warm_on_init": False}
+        ) as pool:
             expected = settings_of(form["settings"])
             expected.pop("warm_on_init", None)
             assert {name: pool.settings[name] for name in expected} == pytest.approx(expected)
@@ -486,5 +490,9 @@ def test_every_status_that_a_case_can_bring_about_has_one() -> None:
 
     collect(CASES)
     # INVALID_STATE is what a tool's `host_calls` gives; the README of the table names those that no case can cause.
-    missing = {status.name for status in Status} - found - {"OK", "INVALID_STATE", "WORKER_CRASHED", "WORKER_STARTUP", "INTERNAL"}
+    missing = (
+        {status.name for status in Status}
+        - found
+        - {"OK", "INVALID_STATE", "WORKER_CRASHED", "WORKER_STARTUP", "INTERNAL"}
+    )
     assert missing == set()

@@ -8,9 +8,8 @@ import pickle
 import traceback
 from typing import Any
 
-import pytest
-
 import enclave
+import pytest
 from enclave import EnclaveError, Status
 from enclave._errors import caret, make
 
@@ -53,7 +52,11 @@ def test_every_status_but_ok_has_one_class() -> None:
 def test_twins(cls: type[EnclaveError], twin: type[Exception]) -> None:
     assert issubclass(cls, twin)
     with pytest.raises(twin):
-        raise make(int(cls.status), "text", {}) if cls not in (enclave.InvalidTypeError, enclave.JSRecursionError) else cls("text")
+        raise (
+            make(int(cls.status), "text", {})
+            if cls not in (enclave.InvalidTypeError, enclave.JSRecursionError)
+            else cls("text")
+        )
 
 
 def test_an_exception_tells_all_and_shows_its_line(pool: enclave.Pool) -> None:
@@ -138,7 +141,12 @@ def test_what_is_not_supported_says_so() -> None:
 
 def samples(pool: enclave.Pool) -> list[EnclaveError]:
     found = [make(int(status), f"text of {status.name}", {"limit": 3, "field": "f"}) for status in Status if status]
-    for source in ("throw Object.assign(new Error('m'), {code: 'C'})", "let = ;", "function f() { f() } f()", "({}).a.b"):
+    for source in (
+        "throw Object.assign(new Error('m'), {code: 'C'})",
+        "let = ;",
+        "function f() { f() } f()",
+        "({}).a.b",
+    ):
         error = pool.run_detailed(source).error
         assert error is not None
         found.append(error)

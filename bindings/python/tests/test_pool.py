@@ -13,10 +13,9 @@ from dataclasses import FrozenInstanceError
 from datetime import timedelta, timezone
 from typing import Any
 
+import enclave
 import pytest
 from conftest import eventually
-
-import enclave
 from enclave import Presets, Status
 
 
@@ -204,7 +203,9 @@ def test_cancel_ends_what_waits_and_what_runs() -> None:
 
 def test_map_gives_values_in_order_and_reports_progress(pool: enclave.Pool) -> None:
     seen: list[tuple[int, int | None]] = []
-    values = pool.map("item * factor", range(200), globals={"factor": 2}, progress=lambda done, total: seen.append((done, total)))
+    values = pool.map(
+        "item * factor", range(200), globals={"factor": 2}, progress=lambda done, total: seen.append((done, total))
+    )
     assert values == [2 * n for n in range(200)]
     assert seen == [(n + 1, 200) for n in range(200)]
     assert pool.map("x", iter("ab"), name="x", progress=lambda done, total: seen.append((done, total))) == ["a", "b"]
@@ -341,7 +342,7 @@ def test_an_exception_in_a_callback_goes_to_the_unraisable_hook(monkeypatch: pyt
     with enclave.Pool(min_workers=1, max_workers=1, on_console=bad) as pool:
         assert pool.run("console.log('oops'); 1") == 1
         assert pool.run("1") == 1
-    (error, message), = reported
+    ((error, message),) = reported
     assert str(error) == "oops"
     assert "on_console" in message
     del error, reported[:]
@@ -463,8 +464,12 @@ def test_a_pool_that_is_forgotten_warns_and_ends() -> None:
 def test_what_runs_keeps_its_pool() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
-        execution = enclave.Pool(min_workers=1, max_workers=1).submit("await new Promise((r) => setTimeout(r, 50)); return 7")
+        execution = enclave.Pool(min_workers=1, max_workers=1).submit(
+            "await new Promise((r) => setTimeout(r, 50)); return 7"
+        )
         gc.collect()
         assert execution.result(30) == 7
         del execution
-        assert eventually(lambda: gc.collect() >= 0 and not [o for o in gc.get_objects() if isinstance(o, enclave.Pool)])
+        assert eventually(
+            lambda: gc.collect() >= 0 and not [o for o in gc.get_objects() if isinstance(o, enclave.Pool)]
+        )

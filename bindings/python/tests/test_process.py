@@ -14,10 +14,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+import enclave
 import pytest
 from conftest import eventually
-
-import enclave
 
 HEAD = "import asyncio, os, signal, sys, threading, time\nimport enclave\n"
 
@@ -41,7 +40,7 @@ def python(source: str, *, timeout: float = 60, code: int | None = 0, flags: tup
 def test_ctrl_c_ends_run_and_the_pool_stays_usable(pool: enclave.Pool) -> None:
     for source, tools in (("for (;;);", {}), ("await tools.never()", {"never": threading.Event().wait})):
         never = threading.Event()
-        tools = {name: never.wait for name in tools}
+        tools = dict.fromkeys(tools, never.wait)
         timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
         timer.start()
         started = time.monotonic()

@@ -13,12 +13,11 @@ from decimal import Decimal
 from enum import IntEnum
 from typing import Any
 
+import enclave
 import pytest
+from enclave import JSBigInt, JSDate, JSError, JSMap, JSSet, undefined
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-import enclave
-from enclave import JSBigInt, JSDate, JSError, JSMap, JSSet, undefined
 
 UTC = timezone.utc
 SAFE = 2**53 - 1
@@ -134,7 +133,10 @@ class Text(str):
         (JSError("TypeError", "m", "C"), "v instanceof TypeError && v.message === 'm' && v.code === 'C'"),
         (JSDate(math.nan), "v instanceof Date && isNaN(v)"),
         (undefined, "v === undefined"),
-        (datetime(2024, 5, 1, 12, tzinfo=timezone(timedelta(hours=2))), "v.toISOString() === '2024-05-01T10:00:00.000Z'"),
+        (
+            datetime(2024, 5, 1, 12, tzinfo=timezone(timedelta(hours=2))),
+            "v.toISOString() === '2024-05-01T10:00:00.000Z'",
+        ),
         ({"__proto__": 1}, "Object.hasOwn(v, '__proto__')"),
     ],
 )
@@ -145,7 +147,7 @@ def test_what_goes_into_a_script(shared: enclave.Pool, value: Any, check: str) -
 @pytest.mark.parametrize(
     ("value", "kind", "part"),
     [
-        (Decimal(1), TypeError, "globals[\"v\"] is of type decimal.Decimal; accepted are"),
+        (Decimal(1), TypeError, 'globals["v"] is of type decimal.Decimal; accepted are'),
         (object(), TypeError, "accepted are None, bool, int"),
         (date(2024, 1, 1), TypeError, "datetime.date"),
         ({"a": [1, 2j]}, TypeError, "globals[\"v\"]['a'][1] is of type complex"),
@@ -225,7 +227,9 @@ numbers = st.one_of(
     st.integers(min_value=SAFE - 2, max_value=SAFE + 3),
     st.integers(min_value=-SAFE - 3, max_value=-SAFE + 2),
 )
-moments = st.datetimes(timezones=st.just(UTC)).map(lambda moment: moment.replace(microsecond=moment.microsecond // 1000 * 1000))
+moments = st.datetimes(timezones=st.just(UTC)).map(
+    lambda moment: moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+)
 # Text without surrogates, which have no form in UTF-8.
 text = st.text(st.characters(exclude_categories=["Cs"]))
 scalars = st.one_of(st.none(), st.booleans(), numbers, text, st.binary(), moments, st.just(undefined))

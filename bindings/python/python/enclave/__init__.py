@@ -1,9 +1,9 @@
 """Runs untrusted JavaScript in a pool of isolated SpiderMonkey workers.
 
-    import enclave
+import enclave
 
-    with enclave.Pool("secure") as pool:
-        pool.run("[1, 2, 3].map(n => n * n)")  # [1, 4, 9]
+with enclave.Pool("secure") as pool:
+pool.run("[1, 2, 3].map(n => n * n)")  # [1, 4, 9]
 """
 
 from enclave._enclave import __version__

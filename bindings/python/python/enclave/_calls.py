@@ -10,14 +10,16 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from enclave._errors import ForkedError, InvalidStateError, JSException, ScriptError, ToolError
 from enclave._values import undefined
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from enclave import _enclave
     from enclave._errors import EnclaveError
     from enclave._settings import ToolHandler
@@ -61,7 +63,8 @@ def is_async(tool: Callable[[Any], Any]) -> bool:
 class ToolThreads:
     """Daemon threads that run sync tools, at most so many.
 
-    `concurrent.futures` would do, but its threads are waited for when the interpreter exits, however long a tool blocks.
+    `concurrent.futures` would do, but its threads are waited for when the interpreter exits, however long
+    a tool blocks.
     """
 
     def __init__(self, name: str, limit: int) -> None:
@@ -177,7 +180,8 @@ class Callbacks:
         """Raise FORKED in a forked child."""
         if self.forked:
             raise ForkedError(
-                "this process is a fork of the one that made the pool: make a new process (exec, spawn) and a pool there"
+                "this process is a fork of the one that made the pool: make a new process (exec, spawn) and a pool "
+                "there"
             )
 
     def check_may_wait(self, call: str, instead: str) -> None:
@@ -371,12 +375,11 @@ def _text(error: BaseException) -> str:
 
 def report(what: str, error: BaseException) -> None:
     """Report an exception of a callback, which nobody can catch, as the interpreter reports such: on standard error."""
-
-    class Unraisable:
-        exc_type = type(error)
-        exc_value = error
-        exc_traceback = error.__traceback__
-        err_msg = f"Exception ignored in the callback {what} of an enclave pool"
-        object = None
-
-    sys.unraisablehook(Unraisable)
+    report: Any = SimpleNamespace(
+        exc_type=type(error),
+        exc_value=error,
+        exc_traceback=error.__traceback__,
+        err_msg=f"Exception ignored in the callback {what} of an enclave pool",
+        object=None,
+    )
+    sys.unraisablehook(report)

@@ -16,7 +16,6 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,8 @@ import enclave
 from enclave._stats import duration, size
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import RenderableType
 
 # What a terminal would take for a command: scripts are not trusted.
@@ -33,13 +34,17 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command line; gives the exit code: 0, 1 if a script failed, 2 if the command line is wrong."""
-    parser = argparse.ArgumentParser(prog="python -m enclave", description="Run JavaScript in a pool of isolated workers.")
+    parser = argparse.ArgumentParser(
+        prog="python -m enclave", description="Run JavaScript in a pool of isolated workers."
+    )
     parser.add_argument("--version", action="version", version=f"enclave {enclave.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     run = commands.add_parser("run", help="run a script and print its result")
     run.add_argument("script", help="a file, or - for standard input")
-    run.add_argument("--json", action="store_true", help="print one JSON object with the result or error, stats and console")
+    run.add_argument(
+        "--json", action="store_true", help="print one JSON object with the result or error, stats and console"
+    )
     run.set_defaults(command=run_command)
 
     repl = commands.add_parser("repl", help="run what is typed; nothing is kept from one input to the next")
@@ -47,16 +52,22 @@ def main(arguments: list[str] | None = None) -> int:
 
     top = commands.add_parser("top", help="run a script again and again, and show how the pool does")
     top.add_argument("script", help="a file, or - for standard input")
-    top.add_argument("--concurrency", type=_positive, default=8, metavar="N", help="executions on their way (default 8)")
+    top.add_argument(
+        "--concurrency", type=_positive, default=8, metavar="N", help="executions on their way (default 8)"
+    )
     top.add_argument("--duration", type=_seconds, default=None, metavar="S", help="seconds (default: until Ctrl-C)")
-    top.add_argument("--interval", type=_seconds, default=1.0, metavar="S", help="seconds between two looks (default 1)")
+    top.add_argument(
+        "--interval", type=_seconds, default=1.0, metavar="S", help="seconds between two looks (default 1)"
+    )
     top.set_defaults(command=top_command)
 
     for command in (run, repl, top):
         command.add_argument(
             "--preset", choices=("default", *_presets()), default="secure", help="the settings (default: secure)"
         )
-        command.add_argument("--timeout", type=_seconds, metavar="S", help="seconds of wall-clock time for an execution")
+        command.add_argument(
+            "--timeout", type=_seconds, metavar="S", help="seconds of wall-clock time for an execution"
+        )
         command.add_argument(
             "--tool-module", metavar="MODULE", help="a module or file whose public functions scripts may call as tools"
         )
@@ -181,7 +192,7 @@ def _report(error: enclave.EnclaveError) -> dict[str, Any]:
 
 def _print_line(line: enclave.ConsoleLine) -> None:
     stream = sys.stderr if line.level in ("warn", "error") else sys.stdout
-    print(safe(line.text), file=stream, flush=True)  # noqa: T201
+    print(safe(line.text), file=stream, flush=True)
 
 
 # --- run
@@ -345,8 +356,8 @@ def _plain(stats: enclave.PoolStats, rate: float) -> str:
     failed = stats.total_executions - stats.executions["OK"]
     return (
         f"{duration(stats.uptime):>8}  {rate:8.0f}/s  {stats.active_workers} executing, {stats.workers.idle} idle, "
-        f"{stats.queue_depth} waiting  {stats.total_executions} done, {failed} not OK  run p50 {duration(stats.run_time.p50)}, "
-        f"p99 {duration(stats.run_time.p99)}  {size(stats.memory_current)}"
+        f"{stats.queue_depth} waiting  {stats.total_executions} done, {failed} not OK  "
+        f"run p50 {duration(stats.run_time.p50)}, p99 {duration(stats.run_time.p99)}  {size(stats.memory_current)}"
     )
 
 
@@ -357,7 +368,13 @@ def _table(name: str, stats: enclave.PoolStats, rate: float) -> RenderableType:
     table.add_column(style="bold")
     table.add_column()
     workers = stats.workers
-    states = (("executing", "yellow"), ("idle", "green"), ("starting", "blue"), ("recycling", "magenta"), ("set_aside", "red"))
+    states = (
+        ("executing", "yellow"),
+        ("idle", "green"),
+        ("starting", "blue"),
+        ("recycling", "magenta"),
+        ("set_aside", "red"),
+    )
     blocks = "".join(f"[{colour}]{'█' * min(getattr(workers, state), 40)}[/]" for state, colour in states)
     counts = ", ".join(f"{getattr(workers, state)} {state}" for state, _ in states if getattr(workers, state))
     table.add_row("workers", f"{blocks} {counts} ({stats.isolation})")
@@ -365,7 +382,8 @@ def _table(name: str, stats: enclave.PoolStats, rate: float) -> RenderableType:
     table.add_row("rate", f"{rate:.0f} executions/s")
     table.add_row("outcomes", ", ".join(f"{n} {status}" for status, n in stats.executions.items() if n))
     for label, times in (("run time", stats.run_time), ("queue wait", stats.queue_wait)):
-        row = f"p50 {duration(times.p50)}, p90 {duration(times.p90)}, p99 {duration(times.p99)}, max {duration(times.max)}"
+        names = ("p50", "p90", "p99", "max")
+        row = ", ".join(f"{name} {duration(getattr(times, name))}" for name in names)
         table.add_row(label, row)
     table.add_row("memory", f"{size(stats.memory_current)} now, {size(stats.memory_peak)} at most")
     table.add_row("recycled", ", ".join(f"{n} {reason}" for reason, n in stats.recycles.items() if n) or "none")

@@ -2,6 +2,7 @@
 
 from typing import Any, Final, final
 
+__all__: Final[list[str]]
 __version__: Final[str]
 PRESETS: Final[list[str]]
 STATUSES: Final[list[tuple[str, int]]]
@@ -11,6 +12,7 @@ def setting_names() -> list[str]: ...
 def limit_names() -> list[str]: ...
 def preset_settings(preset: str) -> dict[str, Any]: ...
 def copy(value: object) -> Any: ...
+
 @final
 class Events:
     def __new__(cls) -> Events: ...
@@ -28,7 +30,7 @@ class Pool:
         source: str,
         kind: str,
         filename: str | None,
-        globals: dict[str, Any] | None,
+        globals: dict[str, Any] | None,  # noqa: A002
         limits: dict[str, Any],
         token: int,
         tools: list[str],

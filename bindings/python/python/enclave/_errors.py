@@ -145,7 +145,8 @@ class _InSource:
 class JSSyntaxError(_InSource, ScriptError, SyntaxError):
     """The source does not parse; with line, column and the line's text.
 
-    Also a `SyntaxError`, whose attributes (`lineno`, `offset`, `text`, `msg`) are set, so that a traceback shows the line.
+    Also a `SyntaxError`, whose attributes (`lineno`, `offset`, `text`, `msg`) are set, so that a traceback shows the
+    line.
     """
 
     status = Status.SYNTAX_ERROR
@@ -248,7 +249,7 @@ class MessageFloodError(LimitError):
 
 
 class MessageTooLargeError(LimitError):
-    """`what` (a source, result, argument, reply or console line) is larger than `limit` bytes, the `max_message_size`."""
+    """`what` (a source, result, argument, reply or console line) is larger than `limit` bytes (`max_message_size`)."""
 
     status = Status.MESSAGE_TOO_LARGE
     _fields = ("what", "limit")
@@ -335,7 +336,7 @@ def caret(source_line: str, column: int | None) -> int | None:
     if column > _CUT // 2 and (len(source_line) >= _CUT or column + len(source_line) > _CUT + _CUT // 2):
         # The line may have been cut, and only where it is full length, or has no such column, do we know that it was.
         certain = len(source_line) == _CUT or column - 1 > len(source_line)
-        return _CUT // 2 - 1 if certain and _CUT // 2 - 1 <= len(source_line) else None
+        return _CUT // 2 - 1 if certain and len(source_line) >= _CUT // 2 - 1 else None
     units = 0
     for index, sign in enumerate(source_line):
         if units >= column - 1:

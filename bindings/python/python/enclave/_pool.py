@@ -16,8 +16,7 @@ import threading
 import time
 import warnings
 import weakref
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sized
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
@@ -284,8 +283,8 @@ class Pool:
     * `on_stats_update`: gets the `PoolStats` every `stats_interval`.
     * `tool_threads`: how many sync tools may run at once; default 32.
 
-    Callbacks run one after the other on a thread of the pool, and should return soon. What they raise is reported through
-    `sys.unraisablehook`. In a callback or tool, what would wait for the same pool raises `InvalidStateError`.
+    Callbacks run one after the other on a thread of the pool, and should return soon. What they raise is reported
+    through `sys.unraisablehook`. In a callback or tool, what would wait for the same pool raises `InvalidStateError`.
     """
 
     def __init__(
@@ -369,8 +368,8 @@ class Pool:
         """Submit a source and return at once; the `Execution` is a future of the value.
 
         Raises `QueueFullError` if there is no place, `PoolClosedError` after the end, `InvalidArgumentError` for an
-        option, and `MessageTooLargeError` for a source or globals above `max_message_size`. Async tools run on the event
-        loop of the caller if there is one running, else on one of the pool.
+        option, and `MessageTooLargeError` for a source or globals above `max_message_size`. Async tools run on the
+        event loop of the caller if there is one running, else on one of the pool.
         """
         execution = Execution(self._state.callbacks)
         flight = self._flight(cast("dict[str, Any]", options), _running_loop())
@@ -396,7 +395,7 @@ class Pool:
         its place among the values.
         """
         self._state.callbacks.check_may_wait("Pool.map", "use run_async or submit")
-        total = len(inputs) if hasattr(inputs, "__len__") else None
+        total = len(inputs) if isinstance(inputs, Sized) else None
         shared = dict(options.get("globals") or {})
         window = 2 * int(self._settings["max_workers"])
         results: dict[int, Any] = {}
@@ -428,7 +427,11 @@ class Pool:
         return [results[index] for index in sorted(results)]
 
     def _submit_patiently(
-        self, source: str, options: ExecutionOptions, running: Mapping[Any, int], collect: Callable[[float | None], None]
+        self,
+        source: str,
+        options: ExecutionOptions,
+        running: Mapping[Any, int],
+        collect: Callable[[float | None], None],
     ) -> Execution:
         while True:
             try:
@@ -443,8 +446,8 @@ class Pool:
     def compile(self, source: str, *, filename: str | None = None, kind: SourceKind = "auto") -> Script:
         """Name a source that will be run again and again: a `Script`.
 
-        It holds the source with its options. Today that saves no work: each run parses it, and a syntax error shows when
-        it is first run. A later version of the library can compile it once behind the same interface.
+        It holds the source with its options. Today that saves no work: each run parses it, and a syntax error shows
+        when it is first run. A later version of the library can compile it once behind the same interface.
         """
         if not isinstance(source, str):
             raise InvalidTypeError(f"source is of type {type(source).__name__}; accepted is str", field="source")
@@ -461,12 +464,13 @@ class Pool:
         """Let scripts submitted from now on call a function: `@pool.tool`, or `@pool.tool("name")`.
 
         A script calls `await tools.name(argument)` or `await callTool("name", argument)`. The properties of an argument
-        that is an object become keywords: `tools.search({q: "x"})` calls `search(q="x")`. Any other argument is passed as
-        it is, and none if the script gave none. With `spread=False` the function always gets the argument itself.
+        that is an object become keywords: `tools.search({q: "x"})` calls `search(q="x")`. Any other argument is passed
+        as it is, and none if the script gave none. With `spread=False` the function always gets the argument itself.
 
-        A sync function runs on a thread of the pool, an async one on the event loop of whoever runs the script, both with
-        that caller's context variables. An exception reaches the script as an `Error` with the name of its class and its
-        text; raise `ToolError` to choose them. It is the `__cause__` of the `JSException` if the script does not handle it.
+        A sync function runs on a thread of the pool, an async one on the event loop of whoever runs the script, both
+        with that caller's context variables. An exception reaches the script as an `Error` with the name of its class
+        and its text; raise `ToolError` to choose them. It is the `__cause__` of the `JSException` if the script does
+        not handle it.
         Tools that the script has not waited for run on when it ends, but async ones are cancelled if the execution was
         ended by a limit, by `cancel` or by the end of the pool.
         """
@@ -504,8 +508,8 @@ class Pool:
             return f"<enclave.Pool {self._preset!r}, {'closed' if self.closed else 'forked'}>"
         stats = self.stats()
         return (
-            f"<enclave.Pool {self._preset!r}, {stats.active_workers} of at most {self._settings['max_workers']} workers "
-            f"executing, {stats.queue_depth} waiting, {stats.total_executions} executions>"
+            f"<enclave.Pool {self._preset!r}, {stats.active_workers} of at most {self._settings['max_workers']} "
+            f"workers executing, {stats.queue_depth} waiting, {stats.total_executions} executions>"
         )
 
     def _repr_html_(self) -> str:
@@ -519,8 +523,8 @@ class Pool:
     def shutdown(self, timeout: Seconds | None = None) -> None:
         """Refuse further submissions, end what waits, let what runs finish for at most `timeout`, and then end it.
 
-        What is ended so raises `PoolClosedError`. None: the pool's `graceful_shutdown_timeout`. When this returns, every
-        execution has its outcome, and the workers are gone. It may be called again.
+        What is ended so raises `PoolClosedError`. None: the pool's `graceful_shutdown_timeout`. When this returns,
+        every execution has its outcome, and the workers are gone. It may be called again.
         """
         self._state.callbacks.check_may_wait("Pool.shutdown", "call it outside of callbacks and tools")
         self._state.shutdown(timeout)
@@ -748,7 +752,8 @@ def _named_tools(tools: Mapping[str, Callable[..., Any]] | None) -> dict[str, To
     for name, function in tools.items():
         if not isinstance(name, str) or not _TOOL_NAME.fullmatch(name):
             raise InvalidArgumentError(
-                f"tool name is {name!r}; accepted are names that match [A-Za-z_][A-Za-z0-9_:.-]{{0,255}}", field="tool name"
+                f"tool name is {name!r}; accepted are names that match [A-Za-z_][A-Za-z0-9_:.-]{{0,255}}",
+                field="tool name",
             )
         named[name] = function if isinstance(function, Tool) else Tool(_checked(name, function))
     return named

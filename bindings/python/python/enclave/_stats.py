@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from types import MappingProxyType
@@ -12,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from enclave._errors import EnclaveError, Status
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from enclave import _enclave
 
 ConsoleLevel = Literal["debug", "log", "info", "warn", "error"]
@@ -215,10 +216,7 @@ _CELL = 'style="text-align:left;padding:1px 8px"'
 
 
 def _page(title: str, body: str) -> str:
-    return (
-        '<div style="font-family:sans-serif;font-size:90%;line-height:1.4">'
-        f"<b>{html.escape(title)}</b>{body}</div>"
-    )
+    return f'<div style="font-family:sans-serif;font-size:90%;line-height:1.4"><b>{html.escape(title)}</b>{body}</div>'
 
 
 def _row(name: str, content: str) -> str:
