@@ -1,4 +1,4 @@
-"""The build backend (PEP 517): gets SpiderMonkey as `make` does, compiles the worker, and leaves the rest to maturin."""
+"""The build backend (PEP 517): gets SpiderMonkey as `make` does, compiles the worker; the rest is maturin's."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import maturin
+import maturin  # type: ignore[import-untyped, unused-ignore]
 
 PACKAGE = Path(__file__).resolve().parent
 ROOT = PACKAGE.parent.parent

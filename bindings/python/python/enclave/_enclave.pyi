@@ -2,7 +2,22 @@
 
 from typing import Any, Final, final
 
-__all__: Final[list[str]]
+__all__ = [
+    "PRESETS",
+    "RECYCLE_REASONS",
+    "STATUSES",
+    "Events",
+    "Execution",
+    "Outcome",
+    "Pool",
+    "ToolCall",
+    "__version__",
+    "copy",
+    "limit_names",
+    "preset_settings",
+    "setting_names",
+]
+
 __version__: Final[str]
 PRESETS: Final[list[str]]
 STATUSES: Final[list[tuple[str, int]]]
