@@ -252,8 +252,9 @@ lint: setup-test lint-header ## Check formatting, clippy, header and documentati
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --workspace --no-deps
 
 .PHONY: fmt
-fmt: ## Format the Rust code
+fmt: ## Format the Rust code, and the Python code once `make python` has been run
 	$(CARGO) fmt --all
+	@[[ ! -x $(VENV)/bin/ruff ]] || $(VENV)/bin/ruff format $(PACKAGE) examples/python
 
 .PHONY: doc
 doc: setup ## Build the documentation of the Rust crates

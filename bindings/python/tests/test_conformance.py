@@ -451,7 +451,20 @@ def check_constants(form: dict[str, Any]) -> None:
             pytest.fail(f"there is no table {other}")
 
 
-@pytest.mark.parametrize("form", CASES, ids=[case["name"] for case in CASES])
+def variants() -> list[Any]:
+    """Every case with threads, and each that runs something with processes too."""
+    found = []
+    for form in CASES:
+        if {"settings", "constants", "pool_error"} & form.keys() or "isolation" in form.get("pool", {}):
+            found.append(pytest.param(form, id=form["name"]))
+            continue
+        for number, isolation in enumerate(("thread", "process")):
+            settings = {"isolation": number, **form.get("pool", {})}
+            found.append(pytest.param({**form, "pool": settings}, id=f"{isolation}: {form['name']}"))
+    return found
+
+
+@pytest.mark.parametrize("form", variants())
 def test_case(form: dict[str, Any]) -> None:
     if "settings" in form:
         with enclave.Pool(

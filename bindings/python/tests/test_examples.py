@@ -110,7 +110,7 @@ def test_the_readme_runs_from_its_first_block_to_its_last(tmp_path: Path, monkey
         assert repr(value) == wanted.strip()
 
     lines = [
-        re.sub(r"^( *)(.+?)  # -> (.+)$", lambda m: f"{m[1]}_check({m[2]}, {m[3]!r})", line) for line in program.split("\n")
+        re.sub(r"^( *)(.+?)  # -> (.+)$", lambda m: f"{m[1]}_check(({m[2]}), {m[3]!r})", line) for line in program.split("\n")
     ]
     names["_check"] = check
     exec(compile("\n".join(lines), str(README), "exec"), names)

@@ -90,7 +90,7 @@ class _State:
         self.threads = ToolThreads(f"{self.name}-tool", tool_threads)
         self.background = LoopThread(f"{self.name}-loop")
         self.flights: dict[int, Flight] = {}
-        self.tokens = itertools.count(1)
+        self.last_token = 0
         self.closed = False
         self.lock = threading.Lock()
         self.events = _enclave.Events()
@@ -595,7 +595,9 @@ class Pool:
 
     def _launch(self, source: str, options: dict[str, Any], flight: Flight) -> tuple[_enclave.Execution, int]:
         state = self._state
-        token = next(state.tokens)
+        with state.lock:
+            state.last_token += 1
+            token = state.last_token
         state.flights[token] = flight
         given = options.get("globals")
         if given is not None and not isinstance(given, dict):
