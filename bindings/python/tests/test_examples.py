@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import re
 import subprocess
@@ -79,11 +80,14 @@ def test_a_web_service_runs_scripts_of_its_users() -> None:
         assert post(source="for (;;);").json()["detail"]["status"] in ("CPU_LIMIT", "TIMEOUT")
         assert post(source=1).status_code == 422
         assert client.get("/stats").json()["executions"]["OK"] == 2
+    del service.app.state.pool
 
 
 def test_the_notebook_runs() -> None:
     notebook = nbformat.read(EXAMPLES / "tour.ipynb", as_version=4)
-    NotebookClient(notebook, timeout=100, kernel_name="python3", resources={"metadata": {"path": str(EXAMPLES)}}).execute()
+    resources = {"metadata": {"path": str(EXAMPLES)}}
+    client = NotebookClient(notebook, timeout=100, kernel_name="python3", resources=resources)
+    asyncio.run(client.async_execute())
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     text = "\n".join(output.get("text", "") or output.get("data", {}).get("text/plain", "") for output in outputs)
     for part in ("[1, 4, 9]", "report.js:2:7", "ExecutionTimeoutError", "1.25", "KeyError('plum')", "(500, 5050)"):
