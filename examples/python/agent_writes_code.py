@@ -1,9 +1,9 @@
 """An agent answers questions about data by writing code, which runs in a pool with the data behind tools.
 
-A language model gets the question, a description of the tools, and what its last try ended in. Here `write_code` stands in
-for the model, so that the example needs no account: its first try has a mistake, as first tries do. Everything around it
-is what a real agent needs. The script never sees a file or the network; it sees the tools, their limits, and errors that
-say what went wrong. That text is also what helps a model to do better.
+A language model gets the question, a description of the tools, and what its last try ended in. Here `write_code` stands
+in for the model, so that the example needs no account: its first try has a mistake, as first tries do. Everything around
+it is what a real agent needs. The script never sees a file or the network; it sees the tools, their limits, and errors
+that say what went wrong. That text is also what helps a model to do better.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ return Object.fromEntries(Object.entries(bySpecies).map(([name, list]) => [name,
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length
 const rows = (await tools.rows({species: "all"})).filter((row) => row.body_mass_g !== null)
 const means = Object.entries(Object.groupBy(rows, (row) => row.species))
-  .map(([species, list]) => ({species, grams: Math.round(mean(list.map((row) => row.body_mass_g))), birds: list.length}))
+  .map(([species, birds]) => ({species, grams: Math.round(mean(birds.map((row) => row.body_mass_g))), n: birds.length}))
   .sort((a, b) => b.grams - a.grams)
 console.log(`${rows.length} penguins with a weight`)
 return {heaviest: means[0].species, means}

@@ -11,12 +11,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import enclave
 import nbformat
 import pytest
 from conftest import ROOT
 from nbclient import NotebookClient
-
-import enclave
 
 EXAMPLES = ROOT / "examples" / "python"
 README = ROOT / "bindings" / "python" / "README.md"
@@ -94,7 +93,9 @@ def test_the_notebook_runs() -> None:
         assert part in text
     pages = [output["data"]["text/html"] for output in outputs if "text/html" in output.get("data", {})]
     assert any("enclave.Pool standard, open" in page and "p99" in page for page in pages)
-    assert all(cell.get("execution_count") is None for cell in nbformat.read(EXAMPLES / "tour.ipynb", as_version=4).cells)
+    assert all(
+        cell.get("execution_count") is None for cell in nbformat.read(EXAMPLES / "tour.ipynb", as_version=4).cells
+    )
 
 
 def blocks() -> list[str]:
@@ -114,7 +115,8 @@ def test_the_readme_runs_from_its_first_block_to_its_last(tmp_path: Path, monkey
         assert repr(value) == wanted.strip()
 
     lines = [
-        re.sub(r"^( *)(.+?)  # -> (.+)$", lambda m: f"{m[1]}_check(({m[2]}), {m[3]!r})", line) for line in program.split("\n")
+        re.sub(r"^( *)(.+?)  # -> (.+)$", lambda m: f"{m[1]}_check(({m[2]}), {m[3]!r})", line)
+        for line in program.split("\n")
     ]
     names["_check"] = check
     exec(compile("\n".join(lines), str(README), "exec"), names)
