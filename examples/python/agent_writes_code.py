@@ -1,9 +1,9 @@
 """An agent answers questions about data by writing code, which runs in a pool with the data behind tools.
 
 A language model gets the question, a description of the tools, and what its last try ended in. Here `write_code` stands
-in for the model, so that the example needs no account: its first try has a mistake, as first tries do. Everything around
-it is what a real agent needs. The script never sees a file or the network; it sees the tools, their limits, and errors
-that say what went wrong. That text is also what helps a model to do better.
+in for the model, so that the example needs no account: its first try has a mistake, as first tries do. Everything
+around it is what a real agent needs. The script never sees a file or the network; it sees the tools, their limits, and
+errors that say what went wrong. That text is also what helps a model to do better.
 """
 
 from __future__ import annotations
