@@ -240,25 +240,23 @@ class Case:
 
     def handler(self, name: str, tool: dict[str, Any]) -> Any:
         any_handler = self.any_handler(tool)
-        if asyncio.iscoroutinefunction(any_handler):
-
-            async def on_loop(args: Any = enclave.undefined) -> Any:
-                return await any_handler(name, args)
-
-            return on_loop
         return lambda args=enclave.undefined: any_handler(name, args)
 
     def any_handler(self, tool: dict[str, Any]) -> Any:
         if "keeps" in tool or "after_ms" in tool:
 
-            async def later(name: str, args: Any) -> Any:
-                self.calls.append((name, args))
+            async def later(args: Any) -> Any:
                 if "keeps" in tool:
                     await asyncio.Event().wait()
                 await asyncio.sleep(tool["after_ms"] / 1000)
                 return self.answer(tool, args)
 
-            return later
+            def call(name: str, args: Any) -> Any:
+                # Taken note of in a sync part, which runs also when the execution has been ended by then.
+                self.calls.append((name, args))
+                return later(args)
+
+            return call
 
         def now(name: str, args: Any) -> Any:
             self.calls.append((name, args))
@@ -423,6 +421,11 @@ class Case:
         for reason in (reason for reason in self.recycled if reason != "shutdown"):
             if reason not in wanted and reason == "unresponsive":
                 reason = next((late for late in wanted if late in LATE), reason)
+                if reason == "unresponsive" and any(
+                    step.get("do") == "shutdown" for step in self.form.get("steps", [])
+                ):
+                    # The shutdown has ended it.
+                    continue
             assert reason in wanted, f"a worker left for {reason}"
             wanted.remove(reason)
         assert wanted == []

@@ -278,7 +278,7 @@ class Flight:
         try:
             result = self.context.copy().run(self._inside, function, call.args())
             if inspect.isawaitable(result):
-                self._on_loop(call, lambda: result)
+                self._on_loop(call, lambda: result, result)
                 return
             call.resolve(result)
         except BaseException as error:  # noqa: BLE001, nobody else could get it
@@ -292,15 +292,24 @@ class Flight:
         finally:
             mark.active = False
 
-    def _on_loop(self, call: _enclave.ToolCall, make: Callable[[], Awaitable[Any]]) -> None:
+    def _on_loop(
+        self, call: _enclave.ToolCall, make: Callable[[], Awaitable[Any]], awaitable: Awaitable[Any] | None = None
+    ) -> None:
         loop = self.loop or self._loop_of.loop()
-        loop.call_soon_threadsafe(self._start, loop, call, make)
+        loop.call_soon_threadsafe(self._start, loop, call, make, awaitable)
 
     def _start(
-        self, loop: asyncio.AbstractEventLoop, call: _enclave.ToolCall, make: Callable[[], Awaitable[Any]]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        call: _enclave.ToolCall,
+        make: Callable[[], Awaitable[Any]],
+        awaitable: Awaitable[Any] | None,
     ) -> None:
+        """Begin an async tool; `awaitable` is what there is already of it, and must not be left unawaited."""
         with self._lock:
             if self.stopped:
+                if inspect.iscoroutine(awaitable):
+                    awaitable.close()
                 return
             # The task copies the context that it is made in.
             task = self.context.copy().run(loop.create_task, self._await(call, make))

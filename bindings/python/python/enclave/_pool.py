@@ -228,6 +228,7 @@ class Execution(concurrent.futures.Future[Any]):
 
         Returns at once. Should it finish first, that outcome stays.
         """
+        self._callbacks.check_forked()
         if self.done() or self._native is None:
             return False
         self._native.cancel()
@@ -255,6 +256,7 @@ class Execution(concurrent.futures.Future[Any]):
         return outcome(self._raw, None if error is not None else super().result(), error)
 
     def _check(self, call: str) -> None:
+        self._callbacks.check_forked()
         if not self.done():
             self._callbacks.check_may_wait(f"Execution.{call}", "use add_done_callback, or await")
 
