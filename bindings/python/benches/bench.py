@@ -62,7 +62,9 @@ def main() -> None:
     program, wheels = sys.argv[1:]
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors, Python {sys.version.split()[0]}")
     c, python, rates, process_rates = [], [], [], []
-    for _ in range(ROUNDS):
+    for number in range(ROUNDS):
+        if sys.stderr.isatty():
+            print(f"round {number + 1} of {ROUNDS}", file=sys.stderr)
         c.append(through_c(program))
         python.append(through_python())
         rates.append(asyncio.run(through_asyncio(2, 32, "thread")))

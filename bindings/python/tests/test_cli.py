@@ -103,11 +103,9 @@ def test_top_runs_for_a_while_and_prints_lines_where_there_is_no_terminal() -> N
     assert "OK" in lines[-1]
 
 
-def test_top_is_live_on_a_terminal(tmp_path: Path) -> None:
-    path = tmp_path / "s.js"
-    path.write_text("1", encoding="utf-8")
+def on_a_terminal(*arguments: str) -> str:
     leader, follower = pty.openpty()
-    command = [sys.executable, "-m", "enclave", "top", str(path), "--duration", "0.6", "--interval", "0.2"]
+    command = [sys.executable, "-m", "enclave", *arguments]
     with subprocess.Popen(command, stdout=follower, stdin=follower, stderr=follower) as process:
         os.close(follower)
         shown = b""
@@ -121,6 +119,20 @@ def test_top_is_live_on_a_terminal(tmp_path: Path) -> None:
             shown += part
         assert process.wait(60) == 0
     os.close(leader)
-    text = shown.decode(errors="replace")
+    return shown.decode(errors="replace")
+
+
+def test_run_tells_on_a_terminal_how_long_it_takes(tmp_path: Path) -> None:
+    path = tmp_path / "slow.js"
+    path.write_text("await new Promise((r) => setTimeout(r, 1500)); return 'done'", encoding="utf-8")
+    text = on_a_terminal("run", str(path))
+    assert "… 1 s" in text
+    assert text.rstrip().endswith("done")
+
+
+def test_top_is_live_on_a_terminal(tmp_path: Path) -> None:
+    path = tmp_path / "s.js"
+    path.write_text("1", encoding="utf-8")
+    text = on_a_terminal("top", str(path), "--duration", "0.6", "--interval", "0.2")
     assert "executions/s" in text
     assert "run time" in text

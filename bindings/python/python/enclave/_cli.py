@@ -204,7 +204,7 @@ def run_command(options: argparse.Namespace) -> int:
     console = None if options.json else _print_line
     with _pool(options, min_workers=1, max_workers=1, on_console=console) as pool:
         try:
-            outcome = pool.run_detailed(source, filename=name)
+            outcome = _wait(pool.submit(source, filename=name, collect_console=options.json))
         except enclave.EnclaveError as error:
             if options.json:
                 print(json.dumps({"ok": False, "error": _report(error)}))  # noqa: T201
@@ -225,6 +225,26 @@ def run_command(options: argparse.Namespace) -> int:
     else:
         _print_value(outcome.value)
     return 0 if outcome.ok else 1
+
+
+def _wait(execution: enclave.Execution) -> enclave.Outcome:
+    """Wait for the outcome; on a terminal, tell how long that has been."""
+    show = sys.stderr.isatty()
+    started = time.monotonic()
+    try:
+        while True:
+            try:
+                outcome = execution.outcome(1.0)
+            except TimeoutError:
+                if show:
+                    print(f"\r… {time.monotonic() - started:.0f} s", end="", file=sys.stderr, flush=True)  # noqa: T201
+            else:
+                if show and time.monotonic() - started > 1:
+                    print("\r\x1b[K", end="", file=sys.stderr, flush=True)  # noqa: T201
+                return outcome
+    except KeyboardInterrupt:
+        execution.cancel()
+        raise
 
 
 def _print_value(value: Any) -> None:

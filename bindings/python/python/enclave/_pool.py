@@ -241,19 +241,27 @@ class Execution(concurrent.futures.Future[Any]):
     def result(self, timeout: float | None = None) -> Any:
         """Wait for the value, at most so many seconds (then a `TimeoutError`); raises what the execution ended in."""
         self._check("result")
-        return super().result(timeout)
+        self._arrive(timeout)
+        return super().result()
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Wait for the end, and give the error or None."""
         self._check("exception")
-        return super().exception(timeout)
+        return self._arrive(timeout)
 
     def outcome(self, timeout: float | None = None) -> Outcome:
         """Wait for the end, and give the value or error with stats and, if they were collected, console lines."""
         self._check("outcome")
-        error = cast("EnclaveError | None", super().exception(timeout))
+        error = cast("EnclaveError | None", self._arrive(timeout))
         assert self._raw is not None, "a future that is done has an outcome"
         return outcome(self._raw, None if error is not None else super().result(), error)
+
+    def _arrive(self, timeout: float | None) -> BaseException | None:
+        """Wait for the end; what takes too long is Python's own TimeoutError also where futures have another."""
+        try:
+            return super().exception(timeout)
+        except concurrent.futures.TimeoutError:
+            raise TimeoutError(f"the execution has not ended within {timeout} s") from None
 
     def _check(self, call: str) -> None:
         self._callbacks.check_forked()
