@@ -115,8 +115,8 @@ impl Events {
 
     /// Waits for events and gives them as a list of `(kind, token, what)`, in order: `("completed", token, Outcome)`,
     /// `("tool", token, ToolCall)`, `("console", token, (execution_id, level, seconds since 1970, text))`,
-    /// `("recycled", 0, (worker_id, reason, executions, age))`, `("stats", 0, dict)`. The events of the list before count as
-    /// handled. None when the events are closed and none is left. For one thread.
+    /// `("recycled", 0, (worker_id, reason, executions, age))`, `("stats", 0, dict)`. The events of the list before
+    /// count as handled. None when the events are closed and none is left. For one thread.
     fn wait<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyList>>> {
         let batch = py.detach(|| self.inbox.take());
         if batch.is_empty() {

@@ -3,8 +3,8 @@
 //! The package's public face is written in Python (`python/enclave`); this module, `enclave._enclave`, is its own.
 //!
 //! * **Threads of the core never enter Python.** Whatever happens there (an outcome, a tool call, a console line) is put
-//!   into `events::Events`, from where one Python thread per pool takes it. So a worker never waits for the interpreter's
-//!   lock, and no thread of ours can hang or crash an interpreter that shuts down.
+//!   into `events::Events`, from where one Python thread per pool takes it. So a worker never waits for the
+//!   interpreter's lock, and no thread of ours can hang or crash an interpreter that shuts down.
 //! * **No Python object lives in the core.** Callbacks hold numbers (*tokens*); what a token stands for is known to
 //!   Python alone. So there are no reference cycles through the core, and nothing to release without the lock.
 //! * **The interpreter is detached while a call waits**, and looked at for signals (Ctrl-C) every 50 ms.

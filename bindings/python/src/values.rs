@@ -249,8 +249,8 @@ impl Converter<'_> {
             return self.items(object, path, depth).map(Value::Set);
         }
         let problem = format!(
-            "is of type {}; accepted are None, bool, int, float, str, bytes, datetime, list, tuple, dict, set and the values \
-             of enclave",
+            "is of type {}; accepted are None, bool, int, float, str, bytes, datetime, list, tuple, dict, set and the \
+             values of enclave",
             object
                 .get_type()
                 .fully_qualified_name()

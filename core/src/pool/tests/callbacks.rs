@@ -39,10 +39,8 @@ fn an_executions_own_tools_stand_beside_the_pools_and_before_those_of_the_same_n
     let lab = Lab::default();
     let builder = patient(config(1)).tool("named", answer("the pool's")).tool("other", answer("the pool's"));
     let pool = lab.build(builder).unwrap();
-    let own = |name: &str| ExecutionOptions {
-        tools: vec![(name.into(), answer("the execution's"))],
-        ..Default::default()
-    };
+    let own =
+        |name: &str| ExecutionOptions { tools: vec![(name.into(), answer("the execution's"))], ..Default::default() };
     assert_eq!(text(pool.run("tool named", own("named"))), "the execution's");
     assert_eq!(text(pool.run("tool other", own("named"))), "the pool's");
     assert_eq!(text(pool.run("tool new", own("new"))), "the execution's");
