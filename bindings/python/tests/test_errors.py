@@ -10,6 +10,7 @@ from typing import Any
 
 import enclave
 import pytest
+from conftest import eventually
 from enclave import EnclaveError, Status
 from enclave._errors import caret, make
 
@@ -127,6 +128,7 @@ def test_limits_tell_their_numbers(pool: enclave.Pool) -> None:
 def test_a_full_queue_gives_a_hint() -> None:
     with enclave.Pool(min_workers=1, max_workers=1, max_queue_size=0) as pool:
         running = pool.submit("for (;;);")
+        assert eventually(lambda: pool.stats().active_workers == 1)
         with pytest.raises(enclave.QueueFullError) as raised:
             pool.run("1")
         assert raised.value.queue_size == 0
