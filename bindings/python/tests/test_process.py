@@ -174,7 +174,8 @@ def test_a_pool_may_be_made_after_a_fork() -> None:
             os.waitpid(child, 0)
         """
     )
-    assert output.split() == ["2", "2"]
+    # Both write to the same pipe.
+    assert output.replace("\n", "") == "22"
 
 
 def run_one(source: str) -> Any:

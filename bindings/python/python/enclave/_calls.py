@@ -155,6 +155,8 @@ class LoopThread:
         asyncio.set_event_loop(loop)
         try:
             loop.run_forever()
+            # What was handed over last begins, so as to be cancelled.
+            loop.run_until_complete(asyncio.sleep(0))
             tasks = asyncio.all_tasks(loop)
             for task in tasks:
                 task.cancel()
@@ -275,6 +277,7 @@ class Flight:
 
     def _call(self, call: _enclave.ToolCall, function: Callable[[Any], Any]) -> None:
         """Answer a call on this thread."""
+        result = None
         try:
             result = self.context.copy().run(self._inside, function, call.args())
             if inspect.isawaitable(result):
@@ -282,6 +285,7 @@ class Flight:
                 return
             call.resolve(result)
         except BaseException as error:  # noqa: BLE001, nobody else could get it
+            _close(result)
             self._fail(call, error)
 
     def _inside(self, function: Callable[[Any], Any], args: Any) -> Any:
@@ -308,13 +312,14 @@ class Flight:
         """Begin an async tool; `awaitable` is what there is already of it, and must not be left unawaited."""
         with self._lock:
             if self.stopped:
-                if inspect.iscoroutine(awaitable):
-                    awaitable.close()
+                _close(awaitable)
                 return
             # The task copies the context that it is made in.
             task = self.context.copy().run(loop.create_task, self._await(call, make))
             self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        # Cancelled before it began, it has not looked at it.
+        task.add_done_callback(lambda _: _close(awaitable))
 
     async def _await(self, call: _enclave.ToolCall, make: Callable[[], Awaitable[Any]]) -> None:
         mark = _Mark(self.callbacks)
@@ -368,6 +373,12 @@ class Flight:
             self.stop()
         self.owner = self.deliver = None
         return error  # type: ignore[no-any-return]
+
+
+def _close(awaitable: object) -> None:
+    """Close a coroutine that may not have been awaited, which would be warned of."""
+    if inspect.iscoroutine(awaitable):
+        awaitable.close()
 
 
 def _same(seen: str, given: str) -> bool:

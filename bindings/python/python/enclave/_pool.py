@@ -176,8 +176,8 @@ class _State:
         self.events.close()
         if threading.current_thread() is not self.thread:
             self.thread.join(_PATIENCE)
-        self.background.stop(_PATIENCE)
         self.threads.stop(_PATIENCE if timeout is None else 0.0)
+        self.background.stop(_PATIENCE)
 
 
 def call(what: str, callback: Callable[[Any], object], argument: Any) -> None:
