@@ -36,6 +36,12 @@ STAGE := $(CURDIR)/target/stage
 STAGED := PKG_CONFIG_PATH=$(STAGE)/lib/pkgconfig pkg-config
 LINK_STAGED = $$($(STAGED) --cflags --libs enclave) -Wl,-rpath,$(STAGE)/lib -pthread -lm
 
+# Everything of the Python package: what tests it is in a virtual environment, and the wheel is installed there.
+PYTHON ?= python3
+PACKAGE := bindings/python
+VENV := $(CURDIR)/target/venv
+WHEELS := target/dist
+
 C_TESTS = $(filter-out target/tests/c/conformance,$(patsubst tests/c/%.c,target/tests/c/%,$(wildcard tests/c/*.c)))
 EXAMPLES := target/examples
 
@@ -114,6 +120,46 @@ stage: build
 	@$(MAKE) install PREFIX=$(STAGE) LIBDIR=$(STAGE)/lib LIBEXECDIR=$(STAGE)/libexec/enclave INCLUDEDIR=$(STAGE)/include \
 		DOCDIR=$(STAGE)/share/doc/enclave DESTDIR=
 
+# --- Python
+
+$(VENV)/ready: $(PACKAGE)/requirements-test.txt
+	@scripts/setup python
+	@echo "Making a virtual environment below target/ (a minute)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+.PHONY: wheel
+wheel: setup $(VENV)/ready ## Build the Python wheel into target/wheels (a few minutes the first time)
+	$(call step,"Build the wheel (a few minutes the first time)")
+	@rm -rf $(WHEELS)
+	PATH="$(VENV)/bin:$$PATH" pip wheel --quiet --no-deps --no-build-isolation -w $(WHEELS)/linux ./$(PACKAGE)
+	PATH="$(VENV)/bin:$$PATH" auditwheel repair -w $(WHEELS) $(WHEELS)/linux/*.whl
+	scripts/test-wheel $(WHEELS)/*.whl
+
+.PHONY: python
+python: wheel ## Install the Python package into target/venv, with what its tests and examples need
+	@$(VENV)/bin/pip install --quiet --no-deps --force-reinstall $(WHEELS)/*.whl
+	@echo "Try it: target/venv/bin/python -m enclave repl"
+
+.PHONY: lint-python
+lint-python: python
+	$(call step,"Lint the Python package")
+	$(VENV)/bin/ruff check $(PACKAGE) examples/python
+	$(VENV)/bin/ruff format --check $(PACKAGE) examples/python
+	cd $(PACKAGE) && $(VENV)/bin/mypy -p enclave && $(VENV)/bin/mypy enclave_build.py ../../examples/python
+	cd $(PACKAGE) && $(VENV)/bin/stubtest enclave._enclave
+
+.PHONY: test-python
+test-python: lint-python ## Run the Python tests; ARGS="-k name" and the like
+	$(call step,"Python tests (two minutes)")
+	cd $(PACKAGE) && $(VENV)/bin/python -m pytest -q $(ARGS)
+
+.PHONY: bench-python
+bench-python: python stage ## Measure the Python package beside the C ABI
+	$(CC) -O2 $(WARNINGS) $(PACKAGE)/benches/run.c $(LINK_STAGED) -o target/bench-run
+	$(VENV)/bin/python $(PACKAGE)/benches/bench.py target/bench-run $(WHEELS)
+
 # --- Run
 
 .PHONY: examples
@@ -143,7 +189,7 @@ bench-go: stage setup-go ## The same through the Go package, beside the C call
 # --- Test
 
 .PHONY: test
-test: setup-test lint test-rust test-loom test-c test-conformance test-attacks test-go test-abi test-examples test-valgrind test-real ## Run all checks and tests (about half an hour the first time)
+test: setup-test lint test-rust test-loom test-c test-conformance test-attacks test-go test-abi test-examples test-valgrind test-real test-python ## Run all checks and tests (about half an hour the first time)
 	@printf '\nAll checks and tests have passed.\n'
 
 .PHONY: setup-test
@@ -268,9 +314,10 @@ lint: setup-test lint-header ## Check formatting, clippy, header and documentati
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --workspace --no-deps
 
 .PHONY: fmt
-fmt: ## Format the Rust and Go code
+fmt: ## Format the Rust and Go code, and the Python code once `make python` has been run
 	$(CARGO) fmt --all
 	gofmt -w bindings/go
+	@[[ ! -x $(VENV)/bin/ruff ]] || $(VENV)/bin/ruff format $(PACKAGE) examples/python
 
 .PHONY: doc
 doc: setup ## Build the documentation of the Rust crates

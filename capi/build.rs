@@ -1,98 +1,17 @@
 //! Gives libenclave.so its name, its symbol versions and the flags of a library that many kinds of host load.
 
-use std::env;
-use std::ffi::OsString;
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-/// Relative to this crate.
-const VERSION_SCRIPT: &str = "libenclave.map";
+mod linker;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed={VERSION_SCRIPT}");
-    println!("cargo::rerun-if-env-changed=RUSTC_LINKER");
-
-    // The engine's allocations are counted: see the build script of enclave-core. The tests of this crate need it too.
-    for flag in variable("DEP_ENCLAVE_CORE_LINK_ARGS").split_whitespace() {
-        println!("cargo::rustc-link-arg={flag}");
-    }
-    if variable("CARGO_CFG_TARGET_OS") == "linux" {
-        link_for_linux();
-    }
-}
-
-fn link_for_linux() {
     // While the first part of the version is 0, the second one counts the changes that break callers.
-    let soname =
-        format!("libenclave.so.{}.{}", variable("CARGO_PKG_VERSION_MAJOR"), variable("CARGO_PKG_VERSION_MINOR"));
-    let flags = [
-        format!("-Wl,-soname,{soname}"),
-        // Threads of the engine outlive every pool, so the code must stay after `dlclose`.
-        "-Wl,-z,nodelete".into(),
-        "-Wl,-z,relro,-z,now,-z,noexecstack".into(),
-        // Another SpiderMonkey, or anything else in the process, must not take the place of our own functions.
-        "-Wl,-Bsymbolic".into(),
-        // What nobody defines is an error of this build, not of the host's.
-        "-Wl,-z,defs".into(),
-        // Takes the linker that is made below.
-        format!("-B{}", make_linker().display()),
-        "-fuse-ld=bfd".into(),
-    ];
-    for flag in flags {
-        println!("cargo::rustc-cdylib-link-arg={flag}");
-    }
-}
-
-/// Makes a linker that reads our version script in place of rustc's, and gives its directory.
-///
-/// rustc passes a version script of its own, one without a version: GNU ld refuses to combine it with any other, and
-/// lld lets it win, so that the symbols stay unversioned. There is no option to turn it off. So a few lines of shell,
-/// in a directory where the C compiler looks for `ld.bfd` first, change that argument on its way to GNU ld.
-fn make_linker() -> PathBuf {
-    let script = Path::new(&variable("CARGO_MANIFEST_DIR")).join(VERSION_SCRIPT);
-    let wrapper = format!(
-        r#"#!/bin/sh
-for argument do
-    shift
-    case $argument in
-        --version-script=*) argument=--version-script={script} ;;
-    esac
-    set -- "$@" "$argument"
-done
-exec {linker} "$@"
-"#,
-        script = quoted(&script),
-        linker = quoted(&gnu_ld()),
+    let (major, minor) = (linker::variable("CARGO_PKG_VERSION_MAJOR"), linker::variable("CARGO_PKG_VERSION_MINOR"));
+    linker::link(
+        "libenclave.map",
+        &[
+            format!("-Wl,-soname,libenclave.so.{major}.{minor}"),
+            // What nobody defines is an error of this build, not of the host's.
+            "-Wl,-z,defs".into(),
+        ],
     );
-    let directory = Path::new(&variable("OUT_DIR")).join("linker");
-    let file = directory.join("ld.bfd");
-    fs::create_dir_all(&directory).expect("the output directory is writable");
-    fs::write(&file, wrapper).expect("the output directory is writable");
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("the file is ours");
-    directory
-}
-
-/// The GNU ld that belongs to the C compiler with which rustc links.
-fn gnu_ld() -> PathBuf {
-    let compiler = env::var_os("RUSTC_LINKER").unwrap_or_else(|| OsString::from("cc"));
-    let output = Command::new(&compiler)
-        .arg("-print-prog-name=ld.bfd")
-        .output()
-        .unwrap_or_else(|error| panic!("{} is needed to link, and does not start: {error}", compiler.display()));
-    let name = String::from_utf8(output.stdout).expect("a path in UTF-8");
-    assert!(output.status.success() && !name.trim().is_empty(), "{} knows no ld.bfd", compiler.display());
-    PathBuf::from(name.trim())
-}
-
-/// As one word of a shell.
-fn quoted(path: &Path) -> String {
-    format!("'{}'", path.to_str().expect("a path in UTF-8").replace('\'', r"'\''"))
-}
-
-/// A variable that Cargo sets.
-fn variable(name: &str) -> String {
-    env::var(name).unwrap_or_else(|error| panic!("{name}: {error}; is this run by Cargo?"))
 }

@@ -41,7 +41,10 @@ pub struct ExecutionOptions {
     pub collect_console: bool,
     /// Receives console lines as they come, instead of the pool's handler.
     pub on_console: Option<ConsoleHandler>,
-    /// Answers tool calls instead of the pool's handlers.
+    /// Tools of this execution alone, beside the pool's and in place of those of the same name; names are as for
+    /// [`Pool::register_tool`](crate::Pool::register_tool).
+    pub tools: Vec<(String, ToolHandler)>,
+    /// Answers all tool calls instead of the pool's handlers and [`tools`](Self::tools).
     pub tool_handler: Option<ToolHandler>,
 }
 
@@ -54,6 +57,7 @@ impl fmt::Debug for ExecutionOptions {
             .field("limits", &self.limits)
             .field("collect_console", &self.collect_console)
             .field("on_console", &self.on_console.is_some())
+            .field("tools", &self.tools.iter().map(|(name, _)| name).collect::<Vec<_>>())
             .field("tool_handler", &self.tool_handler.is_some())
             .finish()
     }

@@ -26,6 +26,16 @@ impl Tools {
         self.names = self.named.keys().cloned().collect();
     }
 
+    /// These, and an execution's own.
+    pub(super) fn with(self: Arc<Self>, own: Vec<(String, ToolHandler)>) -> Arc<Self> {
+        if own.is_empty() {
+            return self;
+        }
+        let mut all = Tools::clone(&self);
+        own.into_iter().for_each(|(name, handler)| all.insert(name, handler));
+        Arc::new(all)
+    }
+
     /// The names of the tools, sorted.
     pub(super) fn names(&self) -> Arc<[String]> {
         self.names.clone()

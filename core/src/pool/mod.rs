@@ -452,7 +452,7 @@ fn admit(
         shared.update(|state, _, _| state.refused(&error));
         return Err(error);
     }
-    let tools = lock(&shared.tools).clone();
+    let tools = lock(&shared.tools).clone().with(std::mem::take(&mut options.tools));
     let config = &shared.config;
     let request = Request {
         id: 0,

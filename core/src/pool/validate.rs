@@ -80,6 +80,7 @@ pub(super) fn submission(
     if let Some(name) = &options.filename {
         filename(name)?;
     }
+    options.tools.iter().try_for_each(|(name, _)| tool_name(name))?;
     globals(options, limits, limit)
 }
 

@@ -35,6 +35,23 @@ fn a_tool_call_is_answered_by_the_executions_handler_or_the_tool_or_the_catch_al
 }
 
 #[test]
+fn an_executions_own_tools_stand_beside_the_pools_and_before_those_of_the_same_name() {
+    let lab = Lab::default();
+    let builder = patient(config(1)).tool("named", answer("the pool's")).tool("other", answer("the pool's"));
+    let pool = lab.build(builder).unwrap();
+    let own =
+        |name: &str| ExecutionOptions { tools: vec![(name.into(), answer("the execution's"))], ..Default::default() };
+    assert_eq!(text(pool.run("tool named", own("named"))), "the execution's");
+    assert_eq!(text(pool.run("tool other", own("named"))), "the pool's");
+    assert_eq!(text(pool.run("tool new", own("new"))), "the execution's");
+    assert_eq!(text(pool.run("tool named", Default::default())), "the pool's");
+    let all = ExecutionOptions { tool_handler: Some(answer("the handler's")), ..own("named") };
+    assert_eq!(text(pool.run("tool named", all)), "the handler's");
+    let error = pool.run("tool named", own("no name")).unwrap_err();
+    assert_eq!(error.status(), Status::InvalidArgument);
+}
+
+#[test]
 fn a_call_of_no_tool_is_rejected_with_a_code() {
     let lab = Lab::default();
     let pool = lab.pool(config(1));

@@ -1,0 +1,162 @@
+//! [`Events`]: what has happened in a pool, on its way from the core's threads to the one Python thread that handles it.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use enclave_core::{ConsoleLine, Outcome, PoolStats, ToolCall, WorkerRecycled};
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+
+use crate::{pool, stats};
+
+/// How many events are handed over at once.
+const BATCH: usize = 256;
+/// So many console lines may wait; then their scripts wait, as they would in a callback that blocks.
+const MAX_LINES: usize = 1024;
+
+pub(crate) enum Event {
+    Completed(u64, Arc<Outcome>),
+    ToolCall(u64, ToolCall),
+    Console(u64, ConsoleLine),
+    Recycled(WorkerRecycled),
+    Stats(Box<PoolStats>),
+}
+
+#[derive(Default)]
+struct State {
+    events: VecDeque<Event>,
+    /// Console lines among them.
+    lines: usize,
+    /// Events ever put in, and ever handled.
+    put: u64,
+    handled: u64,
+    /// Events that are being handled now.
+    taken: u64,
+    /// Stats that wait already: no others are put in, as they would say nearly the same.
+    stats: bool,
+    closed: bool,
+}
+
+#[derive(Default)]
+pub(crate) struct Inbox {
+    state: Mutex<State>,
+    /// For whoever takes events.
+    filled: Condvar,
+    /// For whoever waits until they are handled, or for a place.
+    emptied: Condvar,
+}
+
+impl Inbox {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts an event in; called on the core's threads.
+    pub(crate) fn put(&self, event: Event) {
+        let mut state = self.lock();
+        match event {
+            Event::Console(..) => {
+                while state.lines >= MAX_LINES && !state.closed {
+                    state = self.emptied.wait(state).unwrap_or_else(PoisonError::into_inner);
+                }
+                state.lines += 1;
+            }
+            Event::Stats(_) if std::mem::replace(&mut state.stats, true) => return,
+            _ => {}
+        }
+        state.events.push_back(event);
+        state.put += 1;
+        drop(state);
+        self.filled.notify_one();
+    }
+
+    /// The next events; empty when the inbox is closed and nothing is left.
+    fn take(&self) -> Vec<Event> {
+        let mut state = self.lock();
+        state.handled += std::mem::take(&mut state.taken);
+        self.emptied.notify_all();
+        while state.events.is_empty() && !state.closed {
+            state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        let count = state.events.len().min(BATCH);
+        let batch: Vec<Event> = state.events.drain(..count).collect();
+        state.taken = batch.len() as u64;
+        state.lines -= batch.iter().filter(|event| matches!(event, Event::Console(..))).count();
+        state.stats &= !batch.iter().any(|event| matches!(event, Event::Stats(_)));
+        self.emptied.notify_all();
+        batch
+    }
+
+    /// Waits until all that is here now is handled, at most this long; whether it is.
+    fn flush(&self, goal: Option<u64>, time: Duration) -> Result<(), u64> {
+        let state = self.lock();
+        let goal = goal.unwrap_or(state.put);
+        let (state, _) = self
+            .emptied
+            .wait_timeout_while(state, time, |state| state.handled < goal && !state.closed)
+            .unwrap_or_else(PoisonError::into_inner);
+        if state.handled >= goal || state.closed { Ok(()) } else { Err(goal) }
+    }
+}
+
+/// What has happened in a pool and is not handled yet.
+#[pyclass(frozen, module = "enclave._enclave")]
+pub(crate) struct Events {
+    pub(crate) inbox: Arc<Inbox>,
+}
+
+#[pymethods]
+impl Events {
+    #[new]
+    fn new() -> Self {
+        Events { inbox: Arc::default() }
+    }
+
+    /// Waits for events and gives them as a list of `(kind, token, what)`, in order: `("completed", token, Outcome)`,
+    /// `("tool", token, ToolCall)`, `("console", token, (execution_id, level, seconds since 1970, text))`,
+    /// `("recycled", 0, (worker_id, reason, executions, age))`, `("stats", 0, dict)`. The events of the list before
+    /// count as handled. None when the events are closed and none is left. For one thread.
+    fn wait<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyList>>> {
+        let batch = py.detach(|| self.inbox.take());
+        if batch.is_empty() {
+            return Ok(None);
+        }
+        let list = PyList::empty(py);
+        for event in batch {
+            list.append(convert(py, event)?)?;
+        }
+        Ok(Some(list))
+    }
+
+    /// Waits until all that is here now is handled, or the events are closed.
+    fn flush(&self, py: Python<'_>) -> PyResult<()> {
+        let mut goal = None;
+        while let Err(rest) = py.detach(|| self.inbox.flush(goal, pool::SIGNALS)) {
+            py.check_signals()?;
+            goal = Some(rest);
+        }
+        Ok(())
+    }
+
+    /// No more events are waited for.
+    fn close(&self) {
+        self.inbox.lock().closed = true;
+        self.inbox.filled.notify_all();
+        self.inbox.emptied.notify_all();
+    }
+}
+
+fn convert<'py>(py: Python<'py>, event: Event) -> PyResult<Bound<'py, PyAny>> {
+    let tuple = match event {
+        Event::Completed(token, outcome) => ("completed", token, pool::Outcome::new(outcome)).into_pyobject(py)?,
+        Event::ToolCall(token, call) => ("tool", token, pool::ToolCall::new(call)).into_pyobject(py)?,
+        Event::Console(token, line) => ("console", token, stats::line(&line)).into_pyobject(py)?,
+        Event::Recycled(worker) => {
+            let about = (worker.worker_id, worker.reason.name(), worker.executions, worker.age.as_secs_f64());
+            ("recycled", 0, about).into_pyobject(py)?
+        }
+        Event::Stats(pool_stats) => ("stats", 0, stats::pool(py, &pool_stats)?).into_pyobject(py)?,
+    };
+    Ok(tuple.into_any())
+}

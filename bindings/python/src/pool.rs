@@ -1,0 +1,308 @@
+//! [`Pool`] and what comes out of it: [`Execution`], [`Outcome`], [`ToolCall`].
+
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use enclave_core::{ConsoleHandler, ExecutionOptions, SourceKind, ToolError, ToolHandler, ToolReply, Value};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyString};
+
+use crate::errors::{exception, lost, raise, wrong_type, wrong_value};
+use crate::events::{Event, Events, Inbox};
+use crate::values::{from_python, text_of, to_python};
+use crate::{settings, stats};
+
+/// How often a call that waits looks for signals.
+pub(crate) const SIGNALS: Duration = Duration::from_millis(50);
+
+/// A pool of workers. What happens in it goes to its events.
+#[pyclass(frozen, module = "enclave._enclave")]
+pub(crate) struct Pool {
+    pool: Arc<enclave_core::Pool>,
+    inbox: Arc<Inbox>,
+    /// That made it.
+    process: u32,
+}
+
+#[pymethods]
+impl Pool {
+    #[new]
+    fn new(
+        py: Python<'_>,
+        events: &Events,
+        preset: &Bound<'_, PyAny>,
+        settings: &Bound<'_, PyDict>,
+        with_stats: bool,
+    ) -> PyResult<Self> {
+        let config = settings::config(preset, settings)?;
+        let inbox = events.inbox.clone();
+        let recycled = inbox.clone();
+        let mut builder = enclave_core::Pool::builder(config)
+            .on_worker_recycled(move |worker| recycled.put(Event::Recycled(worker.clone())));
+        if with_stats {
+            let inbox = inbox.clone();
+            builder = builder.on_stats_update(move |stats| inbox.put(Event::Stats(Box::new(stats.clone()))));
+        }
+        let pool = py.detach(|| builder.build()).map_err(|error| raise(py, &error))?;
+        Ok(Pool { pool: Arc::new(pool), inbox, process: std::process::id() })
+    }
+
+    /// All settings in force, by name.
+    fn settings<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        settings::to_dict(py, self.pool.config())
+    }
+
+    /// Runs a source and gives its value, or raises. Without any options.
+    fn run<'py>(&self, py: Python<'py>, source: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let source = text("source", source)?;
+        let execution = self.pool.submit(source, ExecutionOptions::default()).map_err(|error| raise(py, &error))?;
+        let outcome = wait(py, &execution)?;
+        value(py, &outcome)
+    }
+
+    /// Submits a source. Its tool calls and console lines become events of this token; and its outcome, if `completion`.
+    #[allow(clippy::too_many_arguments, reason = "called from one place, by position, for speed")]
+    fn submit(
+        &self,
+        py: Python<'_>,
+        source: &Bound<'_, PyAny>,
+        kind: &Bound<'_, PyAny>,
+        filename: &Bound<'_, PyAny>,
+        globals: &Bound<'_, PyAny>,
+        limits: &Bound<'_, PyDict>,
+        token: u64,
+        tools: Vec<String>,
+        any_tool: bool,
+        console: bool,
+        collect_console: bool,
+        completion: bool,
+    ) -> PyResult<Execution> {
+        let source = text("source", source)?;
+        let handler: ToolHandler = {
+            let inbox = self.inbox.clone();
+            Arc::new(move |call| inbox.put(Event::ToolCall(token, call)))
+        };
+        let on_console: ConsoleHandler = {
+            let inbox = self.inbox.clone();
+            Arc::new(move |line| inbox.put(Event::Console(token, line.clone())))
+        };
+        let options = ExecutionOptions {
+            kind: source_kind(kind)?,
+            filename: if filename.is_none() { None } else { Some(text("filename", filename)?) },
+            globals: self::globals(globals)?,
+            limits: settings::limits(&self.pool.config().limits, limits)?,
+            collect_console,
+            on_console: console.then_some(on_console),
+            tools: tools.into_iter().map(|name| (name, handler.clone())).collect(),
+            tool_handler: any_tool.then_some(handler),
+        };
+        let submitted = if completion {
+            let inbox = self.inbox.clone();
+            self.pool.submit_with(source, options, move |outcome| inbox.put(Event::Completed(token, outcome)))
+        } else {
+            self.pool.submit(source, options)
+        };
+        submitted.map(Execution).map_err(|error| raise(py, &error))
+    }
+
+    /// A snapshot of what the pool does and has done.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        stats::pool(py, &self.pool.stats())
+    }
+
+    /// Shuts the pool down; None stands for its own timeout. An interrupt (Ctrl-C) ends the waiting, not the shutdown.
+    fn shutdown(&self, py: Python<'_>, timeout: &Bound<'_, PyAny>) -> PyResult<()> {
+        let timeout = if timeout.is_none() { None } else { Some(settings::duration("timeout", timeout)?) };
+        let pool = self.pool.clone();
+        if std::process::id() != self.process {
+            // In a forked child this returns at once: FORKED.
+            return pool.shutdown(timeout).map_err(|error| raise(py, &error));
+        }
+        let (done, is_done) = mpsc::channel();
+        let is_done = Mutex::new(is_done);
+        std::thread::Builder::new().name("enclave-shutdown".into()).spawn(move || {
+            let _ = done.send(pool.shutdown(timeout));
+        })?;
+        loop {
+            match py.detach(|| is_done.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(SIGNALS)) {
+                Ok(result) => return result.map_err(|error| raise(py, &error)),
+                Err(mpsc::RecvTimeoutError::Timeout) => py.check_signals()?,
+                Err(mpsc::RecvTimeoutError::Disconnected) => return Err(lost("the shutdown")),
+            }
+        }
+    }
+}
+
+/// A submitted execution.
+#[pyclass(frozen, module = "enclave._enclave")]
+pub(crate) struct Execution(enclave_core::Execution);
+
+#[pymethods]
+impl Execution {
+    /// Its number, unique in its pool.
+    #[getter]
+    fn id(&self) -> u64 {
+        self.0.id()
+    }
+
+    /// Waits for the outcome. An interrupt (Ctrl-C) cancels the execution.
+    fn wait(&self, py: Python<'_>) -> PyResult<Outcome> {
+        wait(py, &self.0).map(Outcome::new)
+    }
+
+    /// Ends it as CANCELLED, unless it has ended.
+    fn cancel(&self, py: Python<'_>) -> PyResult<()> {
+        self.0.cancel().map_err(|error| raise(py, &error))
+    }
+}
+
+/// How an execution ended.
+#[pyclass(frozen, module = "enclave._enclave")]
+pub(crate) struct Outcome(Arc<enclave_core::Outcome>);
+
+impl Outcome {
+    pub(crate) fn new(outcome: Arc<enclave_core::Outcome>) -> Self {
+        Outcome(outcome)
+    }
+}
+
+#[pymethods]
+impl Outcome {
+    /// The value; raises if there is none.
+    fn value<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        value(py, &self.0)
+    }
+
+    /// The exception, or None.
+    fn error<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.0.result.as_ref().err().map(|error| exception(py, error)).transpose()
+    }
+
+    /// What it took, by name.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        stats::execution(py, &self.0.stats)
+    }
+
+    /// The console lines that were collected.
+    fn console<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        PyList::new(py, self.0.console.iter().map(stats::line))
+    }
+}
+
+/// A tool call that waits for its answer. One that is dropped without is rejected.
+#[pyclass(frozen, module = "enclave._enclave")]
+pub(crate) struct ToolCall {
+    /// Its name.
+    #[pyo3(get)]
+    name: String,
+    args: Value,
+    reply: Mutex<Option<ToolReply>>,
+}
+
+impl ToolCall {
+    pub(crate) fn new(call: enclave_core::ToolCall) -> Self {
+        let enclave_core::ToolCall { name, args, reply, .. } = call;
+        ToolCall { name, args, reply: Mutex::new(Some(reply)) }
+    }
+
+    /// Answers, if nobody has.
+    fn answer(&self, answer: Result<Value, ToolError>) {
+        let reply = self.reply.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(reply) = reply {
+            reply.send(answer);
+        }
+    }
+}
+
+#[pymethods]
+impl ToolCall {
+    /// The argument.
+    fn args<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        to_python(py, &self.args)
+    }
+
+    /// Fulfils the script's promise; raises, and leaves the call open, if the value cannot go to a script.
+    fn resolve(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let value = from_python(value, "result of the tool")?;
+        self.answer(Ok(value));
+        Ok(())
+    }
+
+    /// Rejects the script's promise.
+    fn reject(
+        &self,
+        name: &Bound<'_, PyString>,
+        message: &Bound<'_, PyString>,
+        code: Option<&Bound<'_, PyString>>,
+    ) -> PyResult<()> {
+        let error =
+            ToolError { name: text_of(name)?, message: text_of(message)?, code: code.map(text_of).transpose()? };
+        self.answer(Err(error));
+        Ok(())
+    }
+}
+
+/// Waits for an outcome with the interpreter detached; an interrupt cancels the execution.
+fn wait(py: Python<'_>, execution: &enclave_core::Execution) -> PyResult<Arc<enclave_core::Outcome>> {
+    loop {
+        let waited = py.detach(|| execution.wait_timeout(SIGNALS)).map_err(|error| raise(py, &error))?;
+        if let Some(outcome) = waited {
+            return Ok(outcome);
+        }
+        py.check_signals().inspect_err(|_| {
+            let _ = execution.cancel();
+        })?;
+    }
+}
+
+fn value<'py>(py: Python<'py>, outcome: &enclave_core::Outcome) -> PyResult<Bound<'py, PyAny>> {
+    match &outcome.result {
+        Ok(value) => to_python(py, value),
+        Err(error) => Err(raise(py, error)),
+    }
+}
+
+/// A text argument. A lone surrogate is refused: a source with another character in its place is another source.
+fn text(name: &str, given: &Bound<'_, PyAny>) -> PyResult<String> {
+    let py = given.py();
+    let Ok(text) = given.cast::<PyString>() else {
+        let problem = format!("is of type {}; accepted is str", given.get_type().name()?.to_string_lossy());
+        return Err(wrong_type(py, name, &problem));
+    };
+    match text.to_str() {
+        Ok(text) => Ok(text.to_owned()),
+        Err(_) => Err(wrong_value(py, name, "has a lone surrogate; accepted is text that has a form in UTF-8".into())),
+    }
+}
+
+fn source_kind(kind: &Bound<'_, PyAny>) -> PyResult<SourceKind> {
+    match kind.extract::<String>().as_deref() {
+        Ok("auto") => Ok(SourceKind::Auto),
+        Ok("script") => Ok(SourceKind::Script),
+        Ok("function") => Ok(SourceKind::Function),
+        _ => {
+            let shown = kind.repr()?.to_string_lossy().into_owned();
+            let problem = format!("is {shown}; accepted are \"auto\", \"script\" and \"function\"");
+            Err(wrong_value(kind.py(), "kind", problem))
+        }
+    }
+}
+
+fn globals(given: &Bound<'_, PyAny>) -> PyResult<Vec<(String, Value)>> {
+    if given.is_none() {
+        return Ok(Vec::new());
+    }
+    let Ok(dict) = given.cast::<PyDict>() else {
+        return Err(wrong_type(given.py(), "globals", "must be a mapping from names to values"));
+    };
+    dict.items()
+        .iter()
+        .map(|item| {
+            let (name, value) = item.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>()?;
+            let name = text("globals", &name)?;
+            let value = from_python(&value, &format!("globals[{name:?}]"))?;
+            Ok((name, value))
+        })
+        .collect()
+}
