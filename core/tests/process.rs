@@ -555,6 +555,7 @@ fn a_fork_of_the_host_that_holds_its_files_hides_no_death() {
         // Some of them are made while a worker starts, and so have both ends of its sockets.
         // SAFETY: the child only sleeps and ends.
         match unsafe { libc::fork() } {
+            // SAFETY: as above.
             0 => unsafe {
                 libc::sleep(60);
                 libc::_exit(0)
