@@ -272,9 +272,10 @@ test-examples: run ## Run the examples
 	[[ $$($(EXAMPLES)/hello '[1, 2, 3].map(n => n * n)') == '[1,4,9]' ]]
 
 .PHONY: test-valgrind
-test-valgrind: examples setup-test ## Run an example under valgrind
+test-valgrind: examples setup-test ## Run the examples under valgrind, with worker processes and with threads
 	$(call step,"Memory errors (a minute)")
 	tests/abi/valgrind $(EXAMPLES)/hello
+	tests/abi/valgrind $(EXAMPLES)/run_scripts --set isolation=0 --set max_workers=1 examples/scripts/01-count-by-species.js
 
 .PHONY: test-real
 test-real: stage setup-test ## Run libraries from npm in the pool and in Node, and compare

@@ -372,6 +372,19 @@ impl Isolate {
         }
     }
 
+    /// Collects all garbage, forgets all sources, and gives what is free then back to the system. For a process that has
+    /// this isolate alone.
+    pub(crate) fn trim(&mut self) {
+        self.collect_garbage();
+        // It ends: the keeper is never gone.
+        let _ = super::forget_sources().recv();
+        // SAFETY: it only gives free memory back.
+        #[cfg(target_env = "gnu")]
+        unsafe {
+            libc::malloc_trim(0);
+        }
+    }
+
     /// Whether [`Isolate::rest`] would do anything.
     pub(crate) fn rest_is_due(&self, idle: bool) -> bool {
         let due = if idle { EXECUTIONS_PER_IDLE_GC } else { EXECUTIONS_PER_GC };
@@ -383,7 +396,7 @@ impl Isolate {
         self.state.ledger.collect_at_rest(self.runtime.cx());
         self.collections += 1;
         if self.collections.is_multiple_of(COLLECTIONS_PER_PURGE) {
-            super::forget_sources();
+            let _ = super::forget_sources();
         }
     }
 }
@@ -399,7 +412,7 @@ impl Drop for Isolate {
             SetJobQueue(cx, std::ptr::null_mut());
             DeleteJobQueue(self.job_queue);
         }
-        super::forget_sources();
+        let _ = super::forget_sources();
     }
 }
 

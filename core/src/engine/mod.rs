@@ -41,7 +41,8 @@ enum Request {
     Parent(mpsc::Sender<ParentRuntime>),
     /// To collect the garbage of the parent runtime: only that purges the engine's cache of source texts, which all
     /// runtimes share and in which every source stays until then.
-    Collect,
+    /// Whoever waits for that is told.
+    Collect(mpsc::Sender<()>),
 }
 
 static KEEPER: OnceLock<Result<Mutex<mpsc::Sender<Request>>, String>> = OnceLock::new();
@@ -61,13 +62,15 @@ fn new_runtime() -> Result<Runtime, Error> {
     Ok(unsafe { Runtime::create_with_parent(parent) })
 }
 
-/// Asks the keeper to forget the sources that nobody uses any more.
-fn forget_sources() {
+/// Asks the keeper to forget the sources that nobody uses any more; what is returned says when it has.
+fn forget_sources() -> mpsc::Receiver<()> {
+    let (done, is_done) = mpsc::channel();
     if let Some(Ok(keeper)) = KEEPER.get() {
         let keeper = keeper.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         // Without a keeper there is nothing to forget.
-        let _ = keeper.send(Request::Collect);
+        let _ = keeper.send(Request::Collect(done));
     }
+    is_done
 }
 
 fn start_keeper() -> Result<Mutex<mpsc::Sender<Request>>, String> {
@@ -97,7 +100,10 @@ fn start_keeper() -> Result<Mutex<mpsc::Sender<Request>>, String> {
                     Request::Parent(reply) => {
                         let _ = reply.send(parent.prepare_for_new_child());
                     }
-                    Request::Collect => memory::collect(parent.cx(), mozjs::jsapi::GCOptions::Normal),
+                    Request::Collect(done) => {
+                        memory::collect(parent.cx(), mozjs::jsapi::GCOptions::Normal);
+                        let _ = done.send(());
+                    }
                 }
             }
             // The sender is a static, so this is never reached; were it, the engine must still not be torn down.

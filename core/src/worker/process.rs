@@ -38,7 +38,7 @@ use crate::value::Value;
 pub(crate) const STACK_SIZE: usize = 2 * 1024 * 1024;
 
 /// How long a worker may rest: it collects the garbage of one heap.
-const REST_TIMEOUT: Duration = Duration::from_secs(10);
+const REST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a worker may take to start, on the busiest machine.
 const START_TIMEOUT: Duration = Duration::from_secs(20);

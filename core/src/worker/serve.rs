@@ -3,7 +3,7 @@
 //! Three threads: one runs the isolate, reads frames and writes them; the first one hears of kills, through a socket of
 //! their own; and there is the engine's keeper. They all exist before the sandbox closes; no more can be made then.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -28,6 +28,10 @@ use crate::sandbox::{self, Budget};
 const CHUNK: usize = 64 * 1024;
 /// What the buffer of frames keeps of its size.
 const KEPT_BUFFER: usize = 256 * 1024;
+
+/// Bytes that an execution has taken beyond what the worker held at rest, after which free memory is given back to the
+/// system when nothing waits.
+const WORTH_TRIMMING: u64 = 8 * 1024 * 1024;
 
 /// Exit codes, for whoever looks at a worker that did not start.
 const BAD_CALL: i32 = 2;
@@ -157,8 +161,14 @@ fn start_engine(start: &Start, misbehave: Misbehave) -> Result<Engine, Error> {
         let control: Arc<dyn Control> = isolate.link();
         let _ = started.send(Ok((control.clone(), isolate.memory())));
         let Ok(frames) = may_begin.recv() else { return };
-        let pool =
-            Pool { frames: RefCell::new(frames), calls: RefCell::default(), control, max_message_size, misbehave };
+        let pool = Pool {
+            frames: RefCell::new(frames),
+            calls: RefCell::default(),
+            control,
+            max_message_size,
+            misbehave,
+            trim: Cell::new(false),
+        };
         // A panic that the isolate has not caught is a bug of ours: the pool sees the process end.
         let served = catch_unwind(AssertUnwindSafe(|| pool.serve(isolate)));
         exit(if matches!(served, Ok(Some(()))) { 0 } else { CUT_OFF })
@@ -175,6 +185,8 @@ struct Pool {
     control: Arc<dyn Control>,
     max_message_size: u64,
     misbehave: Misbehave,
+    /// The C library keeps much memory that is not in use any more.
+    trim: Cell<bool>,
 }
 
 /// Tool calls of the running execution that wait for their answers.
@@ -188,11 +200,18 @@ struct Calls {
 impl Pool {
     /// Executes what comes, until the socket is closed. None if what comes makes no sense.
     fn serve(&self, mut isolate: Isolate) -> Option<()> {
+        let mut at_rest = isolate.memory();
         loop {
             let mut request = match frame::decode(self.frames.borrow_mut().next(usize::MAX)?, OF_POOL).ok()? {
                 ToWorker::Execute(execute) => execute.into_request(self.max_message_size).ok()?,
                 ToWorker::Rest { idle } => {
-                    isolate.rest(idle);
+                    match self.trim.take() {
+                        true => {
+                            isolate.trim();
+                            at_rest = isolate.memory();
+                        }
+                        false => isolate.rest(idle),
+                    }
                     write(&frame::encode(&FromWorker::Rested(isolate.memory())));
                     continue;
                 }
@@ -207,7 +226,9 @@ impl Pool {
             let report = isolate.execute(&request, self);
             // Dropping a reply answers it, to an execution that is over.
             drop(self.calls.take());
-            let rest_due = (isolate.rest_is_due(true), isolate.rest_is_due(false));
+            let grown = report.stats.peak_memory.saturating_sub(at_rest);
+            self.trim.set(self.trim.get() || grown > WORTH_TRIMMING);
+            let rest_due = (isolate.rest_is_due(true) || self.trim.get(), isolate.rest_is_due(false));
             self.report(report, isolate.memory(), rest_due);
         }
     }
