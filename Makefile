@@ -189,7 +189,7 @@ bench-go: stage setup-go ## The same through the Go package, beside the C call
 # --- Test
 
 .PHONY: test
-test: setup-test lint test-rust test-loom test-c test-conformance test-attacks test-go test-abi test-examples test-valgrind test-real test-python ## Run all checks and tests (about half an hour the first time)
+test: setup-test lint test-rust test-loom test-c test-conformance test-hostile test-go test-abi test-examples test-valgrind test-real test-python ## Run all checks and tests (about half an hour the first time)
 	@printf '\nAll checks and tests have passed.\n'
 
 .PHONY: setup-test
@@ -249,14 +249,12 @@ test-go: stage setup-go ## Check and test the Go modules
 in_go_module = export $(GO_ENV) && cd $$module
 
 .PHONY: test-hostile
-test-hostile: stage ## Run the attacks of tests/hostile; ARGS="--family cpu" and the like
-	$(call step,"Attacks (several minutes)")
+test-hostile: stage ## Run the attacks of tests/hostile on threads and on processes; ARGS="--family cpu" and the like
+	$(call step,"Attacks (five minutes)")
 	@$(MAKE) target/tests/hostile
 	target/tests/hostile $(ARGS)
-
-.PHONY: test-attacks
-test-attacks: ## Run every tenth attack of tests/hostile
-	@$(MAKE) test-hostile ARGS="--every 10"
+	@echo 'On worker processes:'
+	target/tests/hostile --process $(ARGS)
 
 target/tests/hostile: $(wildcard tests/hostile/*.c tests/hostile/*.h) include/enclave.h $(LIBRARY)
 	@mkdir -p $(@D)
