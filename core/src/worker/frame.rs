@@ -79,7 +79,7 @@ pub(super) struct Ready {
 
 /// What a pool tells a worker that is ready.
 #[derive(Debug, Encode, Decode)]
-#[cbor(context_bound = "Values")]
+#[cbor(context_bound = "AsMut<ValuesLeft>")]
 pub(super) enum ToWorker<'a> {
     #[n(0)]
     Execute(#[b(0)] Execute<'a>),
@@ -107,7 +107,7 @@ pub(super) enum ToWorker<'a> {
 
 /// A [`Request`]. Limits that only the pool watches are not in it.
 #[derive(Debug, Encode, Decode)]
-#[cbor(context_bound = "Values")]
+#[cbor(context_bound = "AsMut<ValuesLeft>")]
 pub(super) struct Execute<'a> {
     #[n(0)]
     id: u64,
@@ -143,7 +143,7 @@ pub(super) struct Execute<'a> {
 
 /// How a tool call was answered.
 #[derive(Debug, Encode, Decode)]
-#[cbor(context_bound = "Values")]
+#[cbor(context_bound = "AsMut<ValuesLeft>")]
 pub(super) enum Answer {
     #[n(0)]
     Resolve(#[cbor(n(0), with = "value")] Value),
@@ -166,7 +166,7 @@ pub(super) enum Answer {
 
 /// What a worker that is ready tells its pool.
 #[derive(Debug, Encode, Decode)]
-#[cbor(context_bound = "Values")]
+#[cbor(context_bound = "AsMut<ValuesLeft>")]
 pub(super) enum FromWorker {
     #[n(0)]
     ToolCall {
@@ -229,7 +229,7 @@ pub(super) struct Usage {
 
 /// How an execution ended. The numbers of the limits are not in it: the pool knows them better.
 #[derive(Debug, Encode, Decode)]
-#[cbor(context_bound = "Values")]
+#[cbor(context_bound = "AsMut<ValuesLeft>")]
 pub(super) enum End {
     #[n(0)]
     Value(#[cbor(n(0), with = "value")] Value),
@@ -309,45 +309,34 @@ const MESSAGES: [&str; 4] = ["the result", "a tool argument", "a tool reply", "a
 pub(super) struct Malformed(pub String);
 
 /// A frame with its length.
-pub(super) fn encode(frame: &impl Encode<OfPool>) -> Vec<u8> {
+pub(super) fn encode(frame: &impl Encode<ValuesLeft>) -> Vec<u8> {
     let mut bytes = vec![0; HEADER];
     // Writing to a Vec cannot fail, nor can any of the encoders here.
-    let _ = Encoder::new(&mut bytes).encode_with(frame, &mut { OF_POOL });
+    let _ = Encoder::new(&mut bytes).encode_with(frame, &mut { ValuesLeft::OF_POOL });
     let length = u32::try_from(bytes.len() - HEADER).unwrap_or(u32::MAX);
     bytes[..HEADER].copy_from_slice(&length.to_le_bytes());
     bytes
 }
 
-/// How many values a frame may still have.
-pub(super) trait Values {
-    fn values(&mut self) -> &mut u64;
-}
+/// How many values may still come in a frame.
+pub(super) struct ValuesLeft(u64);
 
-/// A frame of a worker: every value counts 8 bytes at least in a message.
-pub(super) struct OfWorker(u64);
+impl ValuesLeft {
+    /// In a frame of the pool, which a worker trusts.
+    pub(super) const OF_POOL: ValuesLeft = ValuesLeft(u64::MAX);
 
-impl OfWorker {
-    pub(super) fn new(max_message_size: u64) -> Self {
-        OfWorker(max_message_size / 8 + 1)
+    /// In a frame of a worker: every value counts 8 bytes at least in a message.
+    pub(super) fn of_worker(max_message_size: u64) -> Self {
+        ValuesLeft(max_message_size / 8 + 1)
     }
 }
 
-impl Values for OfWorker {
-    fn values(&mut self) -> &mut u64 {
-        &mut self.0
+/// The decoders that are derived ask for a trait.
+impl AsMut<ValuesLeft> for ValuesLeft {
+    fn as_mut(&mut self) -> &mut ValuesLeft {
+        self
     }
 }
-
-/// A frame of the pool, which a worker trusts.
-pub(super) struct OfPool(u64);
-
-impl Values for OfPool {
-    fn values(&mut self) -> &mut u64 {
-        &mut self.0
-    }
-}
-
-pub(super) const OF_POOL: OfPool = OfPool(u64::MAX);
 
 /// Reads a frame, without its length.
 pub(super) fn decode<'b, C, T: Decode<'b, C>>(bytes: &'b [u8], mut from: C) -> Result<T, Malformed> {
@@ -578,8 +567,11 @@ mod value {
         cbor::write(to, value)
     }
 
-    pub(super) fn decode<C: Values>(from: &mut Decoder<'_>, left: &mut C) -> Result<Value, minicbor::decode::Error> {
-        cbor::read(from, left.values()).map_err(minicbor::decode::Error::message)
+    pub(super) fn decode<C: AsMut<ValuesLeft>>(
+        from: &mut Decoder<'_>,
+        left: &mut C,
+    ) -> Result<Value, minicbor::decode::Error> {
+        cbor::read(from, &mut left.as_mut().0).map_err(minicbor::decode::Error::message)
     }
 }
 
@@ -596,11 +588,11 @@ mod globals {
         globals.iter().try_for_each(|(name, value)| cbor::write(to.str(name)?, value))
     }
 
-    pub(super) fn decode<C: Values>(
+    pub(super) fn decode<C: AsMut<ValuesLeft>>(
         from: &mut Decoder<'_>,
         left: &mut C,
     ) -> Result<Cow<'static, [(String, Value)]>, minicbor::decode::Error> {
-        match cbor::read(from, left.values()) {
+        match cbor::read(from, &mut left.as_mut().0) {
             Ok(Value::Object(globals)) => Ok(Cow::Owned(globals)),
             Ok(_) => Err(minicbor::decode::Error::message("globals are no map")),
             Err(problem) => Err(minicbor::decode::Error::message(problem)),
@@ -630,11 +622,11 @@ mod tests {
         }
     }
 
-    fn of_worker() -> OfWorker {
-        OfWorker::new(1 << 20)
+    fn of_worker() -> ValuesLeft {
+        ValuesLeft::of_worker(1 << 20)
     }
 
-    fn body(frame: &impl Encode<OfPool>) -> Vec<u8> {
+    fn body(frame: &impl Encode<ValuesLeft>) -> Vec<u8> {
         let bytes = encode(frame);
         let header = *bytes.first_chunk().unwrap();
         assert_eq!(length(header, usize::MAX).unwrap(), bytes.len() - HEADER);
@@ -668,7 +660,7 @@ mod tests {
     fn a_request_arrives_as_it_was_but_for_what_only_the_pool_needs() {
         let sent = request();
         let bytes = body(&ToWorker::Execute(Execute::new(&sent)));
-        let ToWorker::Execute(execute) = decode(&bytes, OF_POOL).unwrap() else { panic!() };
+        let ToWorker::Execute(execute) = decode(&bytes, ValuesLeft::OF_POOL).unwrap() else { panic!() };
         let received = execute.into_request(sent.max_message_size).unwrap();
         assert_eq!(format!("{received:?}"), format!("{sent:?}"));
     }
@@ -715,12 +707,12 @@ mod tests {
         for bytes in frames() {
             for end in 0..bytes.len() {
                 assert!(decode::<_, FromWorker>(&bytes[..end], of_worker()).is_err());
-                assert!(decode::<_, ToWorker>(&bytes[..end], OF_POOL).is_err());
+                assert!(decode::<_, ToWorker>(&bytes[..end], ValuesLeft::OF_POOL).is_err());
             }
             let longer = [&bytes[..], &[0]].concat();
             assert!(
                 decode::<_, FromWorker>(&longer, of_worker()).is_err()
-                    && decode::<_, ToWorker>(&longer, OF_POOL).is_err()
+                    && decode::<_, ToWorker>(&longer, ValuesLeft::OF_POOL).is_err()
             );
         }
     }
@@ -740,8 +732,8 @@ mod tests {
     #[test]
     fn a_frame_of_many_small_values_is_refused_before_it_takes_their_memory() {
         let array = |length: usize| body(&done(Ok(Value::Array(vec![Value::Null; length]))));
-        assert!(decode::<_, FromWorker>(&array(1000), OfWorker::new(8000)).is_ok());
-        let Malformed(problem) = decode::<_, FromWorker>(&array(1001), OfWorker::new(8000)).unwrap_err();
+        assert!(decode::<_, FromWorker>(&array(1000), ValuesLeft::of_worker(8000)).is_ok());
+        let Malformed(problem) = decode::<_, FromWorker>(&array(1001), ValuesLeft::of_worker(8000)).unwrap_err();
         assert!(problem.contains("there are too many values"), "{problem}");
     }
 
@@ -751,7 +743,7 @@ mod tests {
         #[test]
         fn whatever_comes_is_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = decode::<_, FromWorker>(&bytes, of_worker());
-            let _ = decode::<_, ToWorker>(&bytes, OF_POOL);
+            let _ = decode::<_, ToWorker>(&bytes, ValuesLeft::OF_POOL);
             let _ = decode::<_, Start>(&bytes, ());
             let _ = decode::<_, Ready>(&bytes, ());
         }
@@ -770,7 +762,7 @@ mod tests {
                 let _ = end.into_result(&request(), 4, Some(KillReason::Timeout));
                 let _ = condemned.map(recycle_reason);
             }
-            if let Ok(ToWorker::Execute(execute)) = decode(&bytes, OF_POOL) {
+            if let Ok(ToWorker::Execute(execute)) = decode(&bytes, ValuesLeft::OF_POOL) {
                 let _ = execute.into_request(1 << 20);
             }
         }

@@ -24,7 +24,7 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, 
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
 
 use super::frame::{
-    self, Answer, End, Execute, FromWorker, HEADER, Malformed, OfWorker, Ready, Start, ToWorker, Usage,
+    self, Answer, End, Execute, FromWorker, HEADER, Malformed, Ready, Start, ToWorker, Usage, ValuesLeft,
 };
 use super::{Control, Host, KillReason, Launcher, RecycleReason, Report, Worker};
 use crate::config::PoolConfig;
@@ -325,7 +325,7 @@ impl ProcessWorker {
             let more = self.channel.take_outbox(&mut self.conversation);
             self.conversation.transfer()?;
             while let Some(bytes) = self.conversation.incoming.frame()? {
-                let frame = frame::decode(bytes, OfWorker::new(execution.request.max_message_size))?;
+                let frame = frame::decode(bytes, ValuesLeft::of_worker(execution.request.max_message_size))?;
                 if let Some(Done { report, memory, rest_due }) = execution.handle(frame, &self.channel)? {
                     self.memory = memory;
                     self.rest_due = rest_due;
@@ -351,7 +351,7 @@ impl ProcessWorker {
         loop {
             self.conversation.transfer()?;
             if let Some(bytes) = self.conversation.incoming.frame()? {
-                return match frame::decode(bytes, OfWorker::new(0))? {
+                return match frame::decode(bytes, ValuesLeft::of_worker(0))? {
                     FromWorker::Rested(memory) => Ok(memory),
                     _ => Err(Trouble::Protocol("it said something else than that it has rested".into())),
                 };

@@ -16,7 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
-use super::frame::{self, FromWorker, HEADER, OF_POOL, Ready, Start, ToWorker};
+use super::frame::{self, FromWorker, HEADER, Ready, Start, ToWorker, ValuesLeft};
 use super::thread::STACK_SIZE;
 use super::{Control, Host, KillReason, Report};
 use crate::engine::{self, Isolate, IsolateConfig};
@@ -202,22 +202,23 @@ impl Pool {
     fn serve(&self, mut isolate: Isolate) -> Option<()> {
         let mut at_rest = isolate.memory();
         loop {
-            let mut request = match frame::decode(self.frames.borrow_mut().next(usize::MAX)?, OF_POOL).ok()? {
-                ToWorker::Execute(execute) => execute.into_request(self.max_message_size).ok()?,
-                ToWorker::Rest { idle } => {
-                    match self.trim.take() {
-                        true => {
-                            isolate.trim();
-                            at_rest = isolate.memory();
+            let mut request =
+                match frame::decode(self.frames.borrow_mut().next(usize::MAX)?, ValuesLeft::OF_POOL).ok()? {
+                    ToWorker::Execute(execute) => execute.into_request(self.max_message_size).ok()?,
+                    ToWorker::Rest { idle } => {
+                        match self.trim.take() {
+                            true => {
+                                isolate.trim();
+                                at_rest = isolate.memory();
+                            }
+                            false => isolate.rest(idle),
                         }
-                        false => isolate.rest(idle),
+                        write(&frame::encode(&FromWorker::Rested(isolate.memory())));
+                        continue;
                     }
-                    write(&frame::encode(&FromWorker::Rested(isolate.memory())));
-                    continue;
-                }
-                // They came too late.
-                ToWorker::Answer { .. } | ToWorker::Kill { .. } => continue,
-            };
+                    // They came too late.
+                    ToWorker::Answer { .. } | ToWorker::Kill { .. } => continue,
+                };
             if let Some(source) = self.misbehave.and_then(|misbehave| misbehave(&request.source, request.id)) {
                 request.source = source.into();
             }
@@ -297,7 +298,7 @@ impl Host for Pool {
     fn receive(&self, until: Option<Instant>) -> bool {
         let mut frames = self.frames.borrow_mut();
         if frames.wait(until) {
-            let frame = frames.next(usize::MAX).and_then(|bytes| frame::decode(bytes, OF_POOL).ok());
+            let frame = frames.next(usize::MAX).and_then(|bytes| frame::decode(bytes, ValuesLeft::OF_POOL).ok());
             if frame.and_then(|frame| self.handle(frame)).is_none() {
                 exit(CUT_OFF);
             }
