@@ -106,7 +106,8 @@ def test_top_runs_for_a_while_and_prints_lines_where_there_is_no_terminal() -> N
 def on_a_terminal(*arguments: str) -> str:
     leader, follower = pty.openpty()
     command = [sys.executable, "-m", "enclave", *arguments]
-    with subprocess.Popen(command, stdout=follower, stdin=follower, stderr=follower) as process:
+    environment = {**os.environ, "TERM": "xterm"}
+    with subprocess.Popen(command, stdout=follower, stdin=follower, stderr=follower, env=environment) as process:
         os.close(follower)
         shown = b""
         while True:
