@@ -145,7 +145,7 @@ impl State {
         let Some(host) = current.host() else { return false };
         self.link.end();
         let error = error(self);
-        let condemned = Some(recycle_reason(&error));
+        let condemned = Some(RecycleReason::of(&error));
         host.lost(Report { result: Err(error), stats: current.stats(&self.ledger), condemned });
         true
     }
@@ -153,12 +153,8 @@ impl State {
     /// The error of an execution that was ended.
     fn kill_error(&self, reason: Option<KillReason>) -> Error {
         let current = self.current.borrow();
-        let limits = &current.request.limits;
         match reason {
-            Some(KillReason::Timeout) => Error::Timeout { limit: limits.timeout },
-            Some(KillReason::CpuLimit) => Error::CpuLimit { limit: limits.cpu_time_limit.unwrap_or_default() },
-            Some(KillReason::Cancelled) => Error::Cancelled,
-            Some(KillReason::Shutdown) => Error::PoolClosed,
+            Some(reason) => reason.error(&current.request.limits),
             None => current.kill_error.borrow_mut().take().unwrap_or_else(|| self.ledger.error()),
         }
     }
@@ -311,7 +307,7 @@ impl Isolate {
             Ok(result) => result,
         };
         if condemned.is_none() && killed {
-            condemned = result.as_ref().err().map(recycle_reason);
+            condemned = result.as_ref().err().map(RecycleReason::of);
         }
         let current = std::mem::replace(&mut *self.state.current.borrow_mut(), Current::none());
         let stats = current.stats(&self.state.ledger);
@@ -413,22 +409,6 @@ impl Drop for Isolate {
             DeleteJobQueue(self.job_queue);
         }
         let _ = super::forget_sources();
-    }
-}
-
-/// The reason to recycle a worker whose execution was ended with this error.
-fn recycle_reason(error: &Error) -> RecycleReason {
-    match error {
-        Error::Timeout { .. } => RecycleReason::Timeout,
-        Error::CpuLimit { .. } => RecycleReason::CpuLimit,
-        Error::MemoryLimit { .. } => RecycleReason::MemoryLimit,
-        Error::ConsoleLimit { .. } => RecycleReason::ConsoleLimit,
-        Error::ToolCallLimit { .. } => RecycleReason::ToolCallLimit,
-        Error::MessageFlood { .. } => RecycleReason::MessageFlood,
-        Error::Cancelled => RecycleReason::Cancelled,
-        Error::PoolClosed => RecycleReason::Shutdown,
-        Error::WorkerCrashed { .. } => RecycleReason::Crash,
-        _ => RecycleReason::Internal,
     }
 }
 

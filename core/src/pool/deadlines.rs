@@ -17,7 +17,6 @@ use std::time::{Duration, Instant};
 use super::effects::{Effects, Ended};
 use super::state::{Phase, Running, Slot, Stage, State};
 use super::stats::WorkerRecycled;
-use crate::config::ExecutionLimits;
 use crate::error::Error;
 use crate::execution::ExecutionStats;
 use crate::worker::{Control, KillReason, RecycleReason};
@@ -85,16 +84,6 @@ impl Kill {
             let passed = now.saturating_duration_since(self.since);
             self.again = now + (passed / 8).clamp(Kill::SOONEST, Kill::LATEST);
             effects.kill(control, execution, self.reason);
-        }
-    }
-
-    /// The error of an execution that was killed so.
-    pub(super) fn error(&self, limits: &ExecutionLimits) -> Error {
-        match self.reason {
-            KillReason::Timeout => Error::Timeout { limit: limits.timeout },
-            KillReason::CpuLimit => Error::CpuLimit { limit: limits.cpu_time_limit.unwrap_or_default() },
-            KillReason::Cancelled => Error::Cancelled,
-            KillReason::Shutdown => Error::PoolClosed,
         }
     }
 }
@@ -284,7 +273,7 @@ impl State {
         self.metrics.recycled(RecycleReason::Unresponsive);
         self.metrics.ran(stats.run_time);
         self.owe(effects);
-        self.end(Ended { completer, result: Err(kill.error(&limits)), stats, host, request: None }, effects);
+        self.end(Ended { completer, result: Err(kill.reason.error(&limits)), stats, host, request: None }, effects);
     }
 
     /// Gives up waiting for a worker at the end of a shutdown.

@@ -60,7 +60,7 @@ use self::stats::Traffic;
 pub use self::stats::{Histogram, PoolStats, WorkerCounts, WorkerRecycled};
 use self::ticket::Callback;
 pub use self::ticket::Execution;
-use crate::config::{MAX_DURATION, PoolConfig};
+use crate::config::{Isolation, MAX_DURATION, PoolConfig};
 use crate::error::Error;
 use crate::execution::{ConsoleHandler, ExecutionOptions, Outcome, Request, ToolHandler};
 use crate::sync::{Condvar, JoinHandle, Mutex, lock, now, spawn};
@@ -154,28 +154,26 @@ impl PoolBuilder {
     /// [`Error::Forked`].
     #[cfg(not(loom))]
     pub fn build(self) -> Result<Pool, Error> {
-        let in_process = self.config.isolation == crate::config::Isolation::Thread;
-        if in_process && !self.soft_memory_limit && !crate::engine::memory_is_exact() {
-            return Err(Error::Unsupported {
-                feature: "memory_limit_per_worker".into(),
-                reason:
-                    "this program was linked without the allocation wrappers of enclave-core or has another global \
-                         allocator than HostAllocator; link it with DEP_ENCLAVE_CORE_LINK_ARGS, or call \
-                         accept_soft_memory_limit"
-                        .into(),
-            });
-        }
-        use crate::config::Isolation;
         use crate::worker::{process, thread};
         match self.config.isolation {
+            Isolation::Thread if !self.soft_memory_limit && !crate::engine::memory_is_exact() => {
+                Err(Error::Unsupported {
+                    feature: "memory_limit_per_worker".into(),
+                    reason: "this program was linked without the allocation wrappers of enclave-core or has another \
+                             global allocator than HostAllocator; link it with DEP_ENCLAVE_CORE_LINK_ARGS, or call \
+                             accept_soft_memory_limit"
+                        .into(),
+                })
+            }
             Isolation::Thread => {
                 let launcher = thread::ThreadLauncher::new(&self.config);
                 self.build_with(launcher, thread::STACK_SIZE)
             }
             Isolation::Process => {
+                // Before the executable is looked for.
                 fork::check()?;
                 self.config.validate()?;
-                let launcher = process::ProcessLauncher::new(&self.config, new_launcher_id())?;
+                let launcher = process::ProcessLauncher::new(&self.config, new_pool_id())?;
                 self.build_with(launcher, process::STACK_SIZE)
             }
         }
@@ -245,11 +243,6 @@ impl fmt::Debug for PoolBuilder {
 fn new_pool_id() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
-}
-
-/// Tells the pools of this process apart in what the system sees of them.
-fn new_launcher_id() -> u64 {
-    new_pool_id()
 }
 
 fn start_thread(shared: &Arc<Shared>, name: &str, body: fn(&Arc<Shared>)) -> Result<JoinHandle<()>, Error> {

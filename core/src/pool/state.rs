@@ -468,7 +468,7 @@ impl State {
         let since = started - queue_wait;
         let job = Box::new(Job { request, host, completer });
         match kill {
-            Some(kill) => self.end_waiting(job, since, kill.error(&limits), now, effects),
+            Some(kill) => self.end_waiting(job, since, kill.reason.error(&limits), now, effects),
             None if !self.is_open() => self.end_waiting(job, since, Error::PoolClosed, now, effects),
             None => {
                 self.queue.put_back(id, since, job);

@@ -348,6 +348,13 @@ pub(super) fn decode<'b, C, T: Decode<'b, C>>(bytes: &'b [u8], mut from: C) -> R
     }
 }
 
+/// Where the first of these frames ends, once all of it is there.
+pub(super) fn first_end(frames: &[u8], max: usize) -> Result<Option<usize>, Malformed> {
+    let Some(header) = frames.first_chunk() else { return Ok(None) };
+    let end = HEADER + length(*header, max)?;
+    Ok((end <= frames.len()).then_some(end))
+}
+
 /// The length in a header, if a frame may be so long.
 pub(super) fn length(header: [u8; HEADER], max: usize) -> Result<usize, Malformed> {
     match usize::try_from(u32::from_le_bytes(header)) {
@@ -507,10 +514,7 @@ impl End {
             End::Unsettled => Error::Unsettled,
             End::NotTransferable { path, reason } => Error::ResultNotTransferable { path, reason },
             End::Killed => match kill {
-                Some(KillReason::Timeout) => Error::Timeout { limit: limits.timeout },
-                Some(KillReason::CpuLimit) => Error::CpuLimit { limit: limits.cpu_time_limit.unwrap_or_default() },
-                Some(KillReason::Cancelled) => Error::Cancelled,
-                Some(KillReason::Shutdown) => Error::PoolClosed,
+                Some(kill) => kill.error(limits),
                 None => return Err(Malformed("an execution was killed that nobody has asked to kill".into())),
             },
             End::MemoryLimit { used } => Error::MemoryLimit { used, limit: memory_limit },

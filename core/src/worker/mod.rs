@@ -10,6 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::config::ExecutionLimits;
 use crate::error::Error;
 use crate::execution::{ConsoleLine, ExecutionStats, Request, ToolCall};
 use crate::sandbox::Parts;
@@ -78,6 +79,23 @@ impl RecycleReason {
         RecycleReason::Internal,
         RecycleReason::Shutdown,
     ];
+
+    /// The reason to recycle a worker whose execution was ended with this error.
+    #[cfg(not(loom))]
+    pub(crate) fn of(error: &Error) -> RecycleReason {
+        match error {
+            Error::Timeout { .. } => RecycleReason::Timeout,
+            Error::CpuLimit { .. } => RecycleReason::CpuLimit,
+            Error::MemoryLimit { .. } => RecycleReason::MemoryLimit,
+            Error::ConsoleLimit { .. } => RecycleReason::ConsoleLimit,
+            Error::ToolCallLimit { .. } => RecycleReason::ToolCallLimit,
+            Error::MessageFlood { .. } => RecycleReason::MessageFlood,
+            Error::Cancelled => RecycleReason::Cancelled,
+            Error::PoolClosed => RecycleReason::Shutdown,
+            Error::WorkerCrashed { .. } => RecycleReason::Crash,
+            _ => RecycleReason::Internal,
+        }
+    }
 
     /// The name in lower case, such as `max_executions`.
     pub fn name(self) -> &'static str {
@@ -164,6 +182,18 @@ pub(crate) enum KillReason {
     CpuLimit = 2,
     Cancelled = 3,
     Shutdown = 4,
+}
+
+impl KillReason {
+    /// The error of an execution with these limits that was ended so.
+    pub(crate) fn error(self, limits: &ExecutionLimits) -> Error {
+        match self {
+            KillReason::Timeout => Error::Timeout { limit: limits.timeout },
+            KillReason::CpuLimit => Error::CpuLimit { limit: limits.cpu_time_limit.unwrap_or_default() },
+            KillReason::Cancelled => Error::Cancelled,
+            KillReason::Shutdown => Error::PoolClosed,
+        }
+    }
 }
 
 /// What an execution asks of its host while it runs; called on the driver's thread.

@@ -464,7 +464,7 @@ impl Running<'_> {
                 let condemned = condemned.map(frame::recycle_reason).transpose()?;
                 let killed = matches!(end, End::Killed);
                 let result = end.into_result(self.request, self.memory_limit, kill)?;
-                let condemned = if killed { kill.map(recycle_reason) } else { condemned };
+                let condemned = if killed { result.as_ref().err().map(RecycleReason::of) } else { condemned };
                 let cpu_time = Duration::from_nanos(usage.cpu_time_ns);
                 let report = Report { result, stats: self.stats(usage, cpu_time), condemned };
                 return Ok(Some(Done { report, memory: usage.memory, rest_due }));
@@ -511,15 +511,6 @@ impl Running<'_> {
 
 fn check(fits: bool, problem: &str) -> Result<(), Trouble> {
     if fits { Ok(()) } else { Err(Trouble::Protocol(problem.to_owned())) }
-}
-
-fn recycle_reason(kill: KillReason) -> RecycleReason {
-    match kill {
-        KillReason::Timeout => RecycleReason::Timeout,
-        KillReason::CpuLimit => RecycleReason::CpuLimit,
-        KillReason::Cancelled => RecycleReason::Cancelled,
-        KillReason::Shutdown => RecycleReason::Shutdown,
-    }
 }
 
 /// Bytes on their way to the worker and from it.
@@ -632,24 +623,18 @@ impl Incoming {
 
     /// At the end of all that comes, there must be a frame to give out, or there will never be one.
     fn require_whole_frame(&self) -> Result<(), Trouble> {
-        let rest = &self.bytes[self.start..];
-        let whole = rest.first_chunk().is_some_and(|header: &[u8; HEADER]| {
-            frame::length(*header, self.max).is_ok_and(|length| rest.len() >= HEADER + length)
-        });
-        if whole { Ok(()) } else { Err(Trouble::Gone) }
+        match frame::first_end(&self.bytes[self.start..], self.max) {
+            Ok(Some(_)) => Ok(()),
+            _ => Err(Trouble::Gone),
+        }
     }
 
     /// The next frame, if it is whole.
     fn frame(&mut self) -> Result<Option<&[u8]>, Trouble> {
-        let rest = &self.bytes[self.start..];
-        let Some(header) = rest.first_chunk() else { return Ok(None) };
-        let length = frame::length(*header, self.max)?;
-        if rest.len() < HEADER + length {
-            return Ok(None);
-        }
+        let Some(end) = frame::first_end(&self.bytes[self.start..], self.max)? else { return Ok(None) };
         let from = self.start + HEADER;
-        self.start = from + length;
-        Ok(Some(&self.bytes[from..from + length]))
+        self.start += end;
+        Ok(Some(&self.bytes[from..self.start]))
     }
 
     fn shrink(&mut self) {

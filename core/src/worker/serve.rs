@@ -3,7 +3,7 @@
 //! Three threads: one runs the isolate, reads frames and writes them; the first one hears of kills, through a socket of
 //! their own; and there is the engine's keeper. They all exist before the sandbox closes; no more can be made then.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -161,14 +161,8 @@ fn start_engine(start: &Start, misbehave: Misbehave) -> Result<Engine, Error> {
         let control: Arc<dyn Control> = isolate.link();
         let _ = started.send(Ok((control.clone(), isolate.memory())));
         let Ok(frames) = may_begin.recv() else { return };
-        let pool = Pool {
-            frames: RefCell::new(frames),
-            calls: RefCell::default(),
-            control,
-            max_message_size,
-            misbehave,
-            trim: Cell::new(false),
-        };
+        let pool =
+            Pool { frames: RefCell::new(frames), calls: RefCell::default(), control, max_message_size, misbehave };
         // A panic that the isolate has not caught is a bug of ours: the pool sees the process end.
         let served = catch_unwind(AssertUnwindSafe(|| pool.serve(isolate)));
         exit(if matches!(served, Ok(Some(()))) { 0 } else { CUT_OFF })
@@ -185,8 +179,6 @@ struct Pool {
     control: Arc<dyn Control>,
     max_message_size: u64,
     misbehave: Misbehave,
-    /// The C library keeps much memory that is not in use any more.
-    trim: Cell<bool>,
 }
 
 /// Tool calls of the running execution that wait for their answers.
@@ -201,12 +193,14 @@ impl Pool {
     /// Executes what comes, until the socket is closed. None if what comes makes no sense.
     fn serve(&self, mut isolate: Isolate) -> Option<()> {
         let mut at_rest = isolate.memory();
+        // The C library keeps much memory that is not in use any more.
+        let mut trim_due = false;
         loop {
             let mut request =
                 match frame::decode(self.frames.borrow_mut().next(usize::MAX)?, ValuesLeft::OF_POOL).ok()? {
                     ToWorker::Execute(execute) => execute.into_request(self.max_message_size).ok()?,
                     ToWorker::Rest { idle } => {
-                        match self.trim.take() {
+                        match std::mem::take(&mut trim_due) {
                             true => {
                                 isolate.trim();
                                 at_rest = isolate.memory();
@@ -228,8 +222,8 @@ impl Pool {
             // Dropping a reply answers it, to an execution that is over.
             drop(self.calls.take());
             let grown = report.stats.peak_memory.saturating_sub(at_rest);
-            self.trim.set(self.trim.get() || grown > WORTH_TRIMMING);
-            let rest_due = (isolate.rest_is_due(true) || self.trim.get(), isolate.rest_is_due(false));
+            trim_due |= grown > WORTH_TRIMMING;
+            let rest_due = (isolate.rest_is_due(true) || trim_due, isolate.rest_is_due(false));
             self.report(report, isolate.memory(), rest_due);
         }
     }
@@ -343,14 +337,9 @@ impl Frames {
     fn next(&mut self, max: usize) -> Option<&[u8]> {
         self.start = self.end;
         loop {
-            let rest = &self.bytes[self.start..];
-            if let Some(header) = rest.first_chunk() {
-                let length = frame::length(*header, max).ok()?;
-                if rest.len() >= HEADER + length {
-                    let from = self.start + HEADER;
-                    self.end = from + length;
-                    return Some(&self.bytes[from..self.end]);
-                }
+            if let Some(end) = frame::first_end(&self.bytes[self.start..], max).ok()? {
+                self.end = self.start + end;
+                return Some(&self.bytes[self.start + HEADER..self.end]);
             }
             self.receive()?;
         }
