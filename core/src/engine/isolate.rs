@@ -30,7 +30,8 @@ use super::console::ConsoleState;
 use super::interrupt::{Link, thread_cpu_time};
 use super::jobs::Timers;
 use super::memory::{Attached, Ledger};
-use super::{convert, exception, jobs, new_runtime, realm, script};
+use super::realm::{self, Realms};
+use super::{convert, exception, jobs, new_runtime, script};
 use crate::error::Error;
 use crate::execution::{ExecutionStats, Request};
 use crate::rate::TokenBucket;
@@ -77,6 +78,7 @@ pub(crate) struct IsolateConfig {
 /// A runtime with its state. It lives and dies on one thread.
 pub(crate) struct Isolate {
     // Fields are dropped in this order: what holds roots goes before the runtime.
+    realms: Realms,
     state: Box<State>,
     job_queue: *mut mozjs::glue::RustJobQueue,
     executions_since_gc: u32,
@@ -238,6 +240,10 @@ impl From<Error> for Stop {
     }
 }
 
+fn no_realm() -> Error {
+    Error::Internal { message: "a realm could not be made".into() }
+}
+
 impl Isolate {
     /// Makes a runtime on this thread.
     pub(crate) fn new(config: IsolateConfig) -> Result<Isolate, Error> {
@@ -253,7 +259,7 @@ impl Isolate {
         let first_collection = (config.memory_limit / FIRST_COLLECTION_SHARE / MIB).min(MAX_FIRST_COLLECTION) as u32;
         // SAFETY: the context is this thread's and no script has run in it yet. The state is boxed and outlives the
         // context. The job queue is deleted after the context has let go of it.
-        let job_queue = unsafe {
+        let (realms, job_queue) = unsafe {
             JS_SetContextPrivate(cx.raw_cx(), &raw const *state as *mut _);
             JS_SetNativeStackQuota(cx, usable, usable - usable / 8, usable - usable / 4);
             JS_SetGCParameter(cx, JSGCParamKey::JSGC_MAX_BYTES, max_bytes.saturating_mul(2));
@@ -266,11 +272,12 @@ impl Isolate {
             SetOutOfMemoryCallback(cx.raw_cx(), Some(on_out_of_memory), std::ptr::null_mut());
             mozjs::jsapi::SetWarningReporter(cx.raw_cx(), Some(ignore_warning));
             realm::configure_context(cx);
+            let realms = Realms::new(cx).map_err(|_| no_realm())?;
             let queue = CreateJobQueue(&JOB_QUEUE_TRAPS);
             SetJobQueue(cx, queue as *mut _);
-            queue
+            (realms, queue)
         };
-        Ok(Isolate { state, job_queue, executions_since_gc: 0, collections: 0, runtime, _attached: attached })
+        Ok(Isolate { realms, state, job_queue, executions_since_gc: 0, collections: 0, runtime, _attached: attached })
     }
 
     /// The handle for other threads.
@@ -324,8 +331,8 @@ impl Isolate {
         let cx = self.runtime.cx();
         let current = state.current.borrow();
         let request = &current.request;
-        rooted!(&in(cx) let global = realm::create(cx, &request.limits)
-            .map_err(|_| Error::Internal { message: "a realm could not be made".into() })?);
+        rooted!(&in(cx) let global = self.realms.take(cx, &request.limits)
+            .map_err(|_| no_realm())?);
         let mut realm = AutoRealm::new_from_handle(cx, global.handle());
         let cx = &mut *realm;
         let result = Self::run_in_realm(cx, state, request);

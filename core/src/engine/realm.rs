@@ -1,34 +1,36 @@
-//! A fresh realm for each execution: its own global in its own zone, with what the limits allow.
+//! A fresh realm for each execution: its own global in its own compartment, with what the limits allow.
+//!
+//! All realms of an isolate are in one zone, so that they share what no script can tell apart: the shapes of objects, and
+//! the compiled code of the engine's functions that are written in JavaScript. In a zone of its own, a realm costs two
+//! to three times as much.
 //!
 //! Beyond ECMAScript a realm has `callTool`, `tools`, `console`, `setTimeout`, `clearTimeout`, `queueMicrotask`,
 //! `structuredClone`, `TextEncoder`, `TextDecoder`, `atob` and `btoa`. They are made when script first names them,
 //! so that an execution pays only for what it uses.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, c_char};
 use std::ptr::NonNull;
 
 use mozjs::context::{JSContext, RawJSContext};
-use mozjs::gc::Handle;
-use mozjs::jsapi::JS::{ColumnNumberOneOrigin, SetModuleLoadHook};
+use mozjs::gc::{Handle, RootedTraceableBox};
+use mozjs::glue::AppendToIdVector;
+use mozjs::jsapi::JS::{ColumnNumberOneOrigin, CompartmentSpecifier, RealmBehaviors, SetModuleLoadHook};
 use mozjs::jsapi::JSCLASS_RESERVED_SLOTS_SHIFT;
 use mozjs::jsapi::js::TempAllocPolicy;
 use mozjs::jsapi::{
-    CompilationType, ContextOptionsRef, HandleId, HandleObject, JS_GetRuntime, JS_GlobalObjectTraceHook,
-    JS_LinearStringEqualsAscii, JS_MayResolveStandardClass, JS_SetSecurityCallbacks, JSAtomState, JSClass, JSClassOps,
-    JSLinearString, JSObject, JSScript, JSSecurityCallbacks, JSString, OnNewGlobalHookOption, RTPCallerTypeToken,
-    RuntimeCode, SetRealmLocaleOverride, SetRealmTimezoneOverride, SetReduceMicrosecondTimePrecisionCallback,
-    StackGCVector, jsid,
+    CompilationType, ContextOptionsRef, GetObjectZone, HandleId, HandleObject, Heap, JS_GetRuntime,
+    JS_GlobalObjectTraceHook, JS_LinearStringEqualsAscii, JS_MayResolveStandardClass, JS_NewEnumerateStandardClasses,
+    JS_SetSecurityCallbacks, JSAtomState, JSClass, JSClassOps, JSLinearString, JSObject, JSScript, JSSecurityCallbacks,
+    JSString, MutableHandleIdVector, OnNewGlobalHookOption, RTPCallerTypeToken, RuntimeCode,
+    SetReduceMicrosecondTimePrecisionCallback, StackGCVector, jsid,
 };
 use mozjs::jsval::{JSVal, UndefinedValue};
 use mozjs::rooted;
-use mozjs::rust::RealmOptions;
-use mozjs::rust::wrappers2::{
-    CurrentGlobalOrNull, GetCurrentRealmOrNull, JS_DeleteProperty1, JS_EnumerateStandardClasses, JS_NewGlobalObject,
-    JS_ResolveStandardClass,
-};
+use mozjs::rust::wrappers2::{CurrentGlobalOrNull, JS_NewGlobalObject, JS_ResolveStandardClass};
+use mozjs::rust::{IdVector, RealmOptions};
 use mozjs::{JSCLASS_GLOBAL_SLOT_COUNT, JSCLASS_IS_GLOBAL, JSCLASS_RESERVED_SLOTS_MASK};
 
-use super::isolate::{JsResult, State, Thrown, check};
+use super::isolate::{JsResult, State, Thrown};
 use super::{console, convert, exception, host, memory, web};
 use crate::config::ExecutionLimits;
 use crate::execution::Request;
@@ -79,40 +81,90 @@ unsafe extern "C" fn frozen_clock(_now: f64, _caller: RTPCallerTypeToken, cx: *m
 /// The name under which the source's own realm calls the clock: any value does, but there must be one.
 const CLOCK_CALLER: [u8; 2] = [0, 1];
 
-/// Makes a global in a new zone.
-pub(super) fn create(cx: &mut JSContext, limits: &ExecutionLimits) -> JsResult<*mut JSObject> {
-    let mut options = RealmOptions::default();
-    options.behaviors_.clampAndJitterTime_ = limits.block_timing_apis;
-    // A mozilla::Maybe: the value, then whether it is there. The engine demands one where the clock is hooked.
-    options.behaviors_.rtpCallerType.0 = CLOCK_CALLER;
-    options.creationOptions_.sharedMemoryAndAtomics_ = false;
-    options.creationOptions_.defineSharedArrayBufferConstructor_ = false;
-    // SAFETY: the class is static; the options outlive the call.
-    let global = unsafe {
-        JS_NewGlobalObject(
-            cx,
-            &GLOBAL_CLASS.0,
-            std::ptr::null_mut(),
-            OnNewGlobalHookOption::FireOnNewGlobalHook,
-            &*options,
-        )
-    };
-    if global.is_null() { Err(Thrown) } else { Ok(global) }
+/// Makes the realms of an isolate.
+pub(super) struct Realms {
+    options: RealmOptions,
+    /// The global of a realm that no script sees: it holds the zone.
+    anchor: RootedTraceableBox<Heap<*mut JSObject>>,
+    /// The global of a realm that was made while there was time, if there is one.
+    ahead: RootedTraceableBox<Heap<*mut JSObject>>,
+    /// Whether its clock stands still.
+    ahead_clamps_time: bool,
 }
 
-/// Puts the request's variables into the current realm, and what every realm has.
-pub(super) fn install(cx: &mut JSContext, request: &Request) -> JsResult<()> {
-    // SAFETY: plain calls inside a realm; the names are static.
-    unsafe {
-        let realm = GetCurrentRealmOrNull(cx);
-        SetRealmLocaleOverride(realm, c"en-US".as_ptr());
-        SetRealmTimezoneOverride(realm, c"UTC".as_ptr());
+impl Realms {
+    pub(super) fn new(cx: &mut JSContext) -> JsResult<Realms> {
+        let mut options = RealmOptions::default();
+        // A mozilla::Maybe: the value, then whether it is there. The engine demands one where the clock is hooked.
+        options.behaviors_.rtpCallerType.0 = CLOCK_CALLER;
+        options.creationOptions_.sharedMemoryAndAtomics_ = false;
+        options.creationOptions_.defineSharedArrayBufferConstructor_ = false;
+        // SAFETY: the options are valid, and copy the strings. They are set before there is a realm, because to change
+        // those of one throws away all compiled code of its runtime.
+        unsafe {
+            RealmBehaviors_setLocaleOverride(&mut options.behaviors_, c"en-US".as_ptr());
+            RealmBehaviors_setTimeZoneOverride(&mut options.behaviors_, c"UTC".as_ptr());
+        }
+        let nothing = || RootedTraceableBox::new(Heap::default());
+        let mut realms = Realms { options, anchor: nothing(), ahead: nothing(), ahead_clamps_time: false };
+        let anchor = realms.create(cx, false)?;
+        realms.anchor.set(anchor);
+        // SAFETY: it was just made.
+        let zone = unsafe { GetObjectZone(anchor) };
+        let creation = &mut realms.options.creationOptions_;
+        creation.compSpec_ = CompartmentSpecifier::NewCompartmentInExistingZone;
+        creation.__bindgen_anon_1.zone_ = zone;
+        Ok(realms)
     }
-    // SAFETY: as above; rooted at once.
+
+    /// The global of a fresh realm.
+    pub(super) fn take(&mut self, cx: &mut JSContext, limits: &ExecutionLimits) -> JsResult<*mut JSObject> {
+        let ahead = self.ahead.get();
+        self.ahead.set(std::ptr::null_mut());
+        match !ahead.is_null() && self.ahead_clamps_time == limits.block_timing_apis {
+            true => Ok(ahead),
+            false => self.create(cx, limits.block_timing_apis),
+        }
+    }
+
+    /// Makes the next realm now, like the last one. Without the memory for it, it is made when it is needed.
+    pub(super) fn make_ahead(&mut self, cx: &mut JSContext) {
+        if self.ahead.get().is_null() {
+            let clamps_time = self.options.behaviors_.clampAndJitterTime_;
+            if let Ok(global) = self.create(cx, clamps_time) {
+                self.ahead.set(global);
+                self.ahead_clamps_time = clamps_time;
+            }
+        }
+    }
+
+    fn create(&mut self, cx: &mut JSContext, clamps_time: bool) -> JsResult<*mut JSObject> {
+        self.options.behaviors_.clampAndJitterTime_ = clamps_time;
+        // SAFETY: the class is static; the options outlive the call.
+        let global = unsafe {
+            JS_NewGlobalObject(
+                cx,
+                &GLOBAL_CLASS.0,
+                std::ptr::null_mut(),
+                OnNewGlobalHookOption::FireOnNewGlobalHook,
+                &*self.options,
+            )
+        };
+        if global.is_null() { Err(Thrown) } else { Ok(global) }
+    }
+}
+
+unsafe extern "C" {
+    #[link_name = "_ZN2JS14RealmBehaviors17setLocaleOverrideEPKc"]
+    fn RealmBehaviors_setLocaleOverride(behaviors: *mut RealmBehaviors, locale: *const c_char) -> *mut RealmBehaviors;
+    #[link_name = "_ZN2JS14RealmBehaviors19setTimeZoneOverrideEPKc"]
+    fn RealmBehaviors_setTimeZoneOverride(behaviors: *mut RealmBehaviors, zone: *const c_char) -> *mut RealmBehaviors;
+}
+
+/// Puts the request's variables into the current realm.
+pub(super) fn install(cx: &mut JSContext, request: &Request) -> JsResult<()> {
+    // SAFETY: a plain call inside a realm; rooted at once.
     rooted!(&in(cx) let global = unsafe { CurrentGlobalOrNull(cx) });
-    // The engine defines Atomics also where there is no shared memory.
-    // SAFETY: `global` is rooted.
-    check(unsafe { JS_DeleteProperty1(cx, global.handle(), c"Atomics".as_ptr()) })?;
     rooted!(&in(cx) let mut item = UndefinedValue());
     for (name, value) in &request.globals {
         convert::from_value(cx, value, item.handle_mut())?;
@@ -142,14 +194,17 @@ static LAZY: [Lazy; 11] = [
     Lazy { name: c"btoa", make: web::define_btoa },
 ];
 
+/// What the engine defines also where there is no shared memory.
+const WITHHELD: &CStr = c"Atomics";
+
+fn is_named(id: jsid, name: &CStr) -> bool {
+    // SAFETY: the string of an id is an atom, which is linear and alive as long as the id is in use.
+    id.is_string() && unsafe { JS_LinearStringEqualsAscii(id.to_string() as *mut JSLinearString, name.as_ptr()) }
+}
+
 /// The lazy property of this id.
 fn lazy_index(id: jsid) -> Option<usize> {
-    if !id.is_string() {
-        return None;
-    }
-    let name = id.to_string() as *mut JSLinearString;
-    // SAFETY: the string of an id is an atom, which is linear and alive as long as the id is in use.
-    LAZY.iter().position(|lazy| unsafe { JS_LinearStringEqualsAscii(name, lazy.name.as_ptr()) })
+    LAZY.iter().position(|lazy| is_named(id, lazy.name))
 }
 
 /// Makes a lazy property once; script may delete it for good.
@@ -174,6 +229,10 @@ unsafe extern "C" fn resolve(cx: *mut RawJSContext, global: HandleObject, id: Ha
             *resolved = matches!(made, Ok(true));
             return made.is_ok();
         }
+        if is_named(id.get(), WITHHELD) {
+            *resolved = false;
+            return true;
+        }
         JS_ResolveStandardClass(&mut cx, Handle::from_raw(global), Handle::from_raw(id), resolved)
     }
 }
@@ -183,21 +242,30 @@ unsafe extern "C" fn may_resolve(names: *const JSAtomState, id: jsid, global: *m
     lazy_index(id).is_some() || unsafe { JS_MayResolveStandardClass(names, id, global) }
 }
 
-unsafe extern "C" fn enumerate(cx: *mut RawJSContext, global: HandleObject) -> bool {
+unsafe extern "C" fn enumerate(
+    cx: *mut RawJSContext,
+    global: HandleObject,
+    properties: MutableHandleIdVector,
+    enumerable_only: bool,
+) -> bool {
     // SAFETY: as in `resolve`.
     unsafe {
         let mut cx = JSContext::from_ptr(NonNull::new_unchecked(cx));
-        let global = Handle::from_raw(global);
-        (0..LAZY.len()).all(|index| resolve_lazy(&mut cx, global, index).is_ok())
-            && JS_EnumerateStandardClasses(&mut cx, global)
+        let ours = (0..LAZY.len()).all(|index| resolve_lazy(&mut cx, Handle::from_raw(global), index).is_ok());
+        let mut standard = IdVector::new(&mut cx);
+        ours && JS_NewEnumerateStandardClasses(cx.raw_cx(), global, standard.handle_mut(), enumerable_only)
+            && standard.iter().filter(|id| !is_named(**id, WITHHELD)).all(|id| {
+                rooted!(&in(cx) let id = *id);
+                AppendToIdVector(properties, id.handle().into())
+            })
     }
 }
 
 static GLOBAL_CLASS_OPS: JSClassOps = JSClassOps {
     addProperty: None,
     delProperty: None,
-    enumerate: Some(enumerate),
-    newEnumerate: None,
+    enumerate: None,
+    newEnumerate: Some(enumerate),
     resolve: Some(resolve),
     mayResolve: Some(may_resolve),
     finalize: None,

@@ -112,6 +112,9 @@ fn compile(
     let wrapped = source.len() != request.source.len();
     let filename = if request.limits.sanitize_stack_traces { exception::SANITIZED_NAME } else { &*request.filename };
     let options = CompileOptionsWrapper::new(cx, text::c_string(filename), if wrapped { 0 } else { 1 });
+    // The engine keeps the name of each script for a debugger, in an array of its realm: there is none.
+    // SAFETY: the options are ours alone.
+    unsafe { (*options.ptr)._base.hideScriptFromDebugger_ = true };
     let mut units = transform_str_to_source_text(source);
     // SAFETY: `source` outlives the call; the engine copies it.
     script.set(memory::in_engine(|| unsafe { Compile1(cx, options.ptr, &mut units) }));
