@@ -5,7 +5,8 @@
 //! what a lock guards is changed only by code that does not panic half-way, and foreign code runs outside of locks.
 
 use std::io;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 #[cfg(loom)]
 pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
@@ -38,6 +39,99 @@ pub(crate) fn wait_until<'a, T>(
             changed.wait_timeout(guard, left).unwrap_or_else(|poisoned| poisoned.into_inner()).0
         }
     }
+}
+
+/// How a thread is woken that waits for a change of what a lock guards. Whoever makes the change holds the lock for it, and
+/// rings afterwards, without the lock.
+#[derive(Default)]
+pub(crate) struct Bell {
+    changed: Condvar,
+    /// Rung since [`Bell::hush`].
+    rung: AtomicBool,
+    /// Threads that sleep; changed only with the lock.
+    sleeping: AtomicUsize,
+}
+
+impl Bell {
+    pub(crate) fn ring(&self) {
+        self.rung.store(true, Ordering::Release);
+        // Whoever missed the change under the lock went to sleep before it was made, and so has been counted.
+        if self.sleeping.load(Ordering::Relaxed) > 0 {
+            self.changed.notify_all();
+        }
+    }
+
+    /// From here on [`Bell::rung`] is false until somebody rings. To be called with the lock.
+    pub(crate) fn hush(&self) {
+        self.rung.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether somebody has rung; true means that the lock is worth taking.
+    pub(crate) fn rung(&self) -> bool {
+        self.rung.load(Ordering::Acquire)
+    }
+
+    /// Sleeps until somebody rings or `until` has come; it may also return for no reason.
+    pub(crate) fn sleep<'a, T>(&self, guard: MutexGuard<'a, T>, until: Option<Instant>) -> MutexGuard<'a, T> {
+        self.sleeping.fetch_add(1, Ordering::Relaxed);
+        let guard = wait_until(&self.changed, guard, until);
+        self.sleeping.fetch_sub(1, Ordering::Relaxed);
+        guard
+    }
+}
+
+/// How long it is watched for what is to come before a thread sleeps: about what it costs to wake it.
+const WATCH: Duration = Duration::from_micros(50);
+/// Time of it in which the core is not offered to others.
+const WATCH_ALONE: Duration = Duration::from_micros(5);
+/// Vain watches in a row after which one in so many is tried.
+const MAX_MISSES: u32 = 3;
+const RETRY: u32 = 32;
+
+/// Threads of this process that watch.
+static WATCHING: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether to watch for a moment before sleeping, at one place where threads wait: to sleep and be woken costs more than
+/// most small executions. It is done as long as it helps there, and by fewer threads than there are cores.
+#[derive(Default)]
+pub(crate) struct Watch {
+    /// Times in a row that it did not help, or was not tried.
+    misses: AtomicU32,
+}
+
+impl Watch {
+    /// Watches until `ready`; false if that is not worth it, or was in vain.
+    pub(crate) fn until(&self, mut ready: impl FnMut() -> bool) -> bool {
+        if cfg!(loom) {
+            return false;
+        }
+        let misses = self.misses.load(Ordering::Relaxed);
+        let worth_it = misses <= MAX_MISSES || misses.is_multiple_of(RETRY);
+        let seen = worth_it && watch(&mut ready);
+        self.misses.store(if seen { 0 } else { misses.wrapping_add(1) }, Ordering::Relaxed);
+        seen
+    }
+}
+
+fn watch(ready: &mut impl FnMut() -> bool) -> bool {
+    static CORES: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
+    let cores = *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, |cores| cores.get()));
+    let admitted = WATCHING.fetch_add(1, Ordering::Relaxed) + 1 < cores;
+    let seen = admitted && {
+        let start = Instant::now();
+        loop {
+            if ready() {
+                break true;
+            }
+            match start.elapsed() {
+                elapsed if elapsed >= WATCH => break false,
+                elapsed if elapsed >= WATCH_ALONE => std::thread::yield_now(),
+                _ => std::hint::spin_loop(),
+            }
+        }
+    };
+    WATCHING.fetch_sub(1, Ordering::Relaxed);
+    seen
 }
 
 /// Starts a thread that leaves asynchronous signals to the host's threads.

@@ -36,7 +36,7 @@ use crate::error::Error;
 use crate::execution::{ExecutionStats, Request};
 use crate::rate::TokenBucket;
 use crate::value::Value;
-use crate::worker::{Host, KillReason, RecycleReason, Report};
+use crate::worker::{Host, KillReason, Pause, RecycleReason, Report};
 
 /// The engine has thrown: there is a pending exception, or none if the execution is being ended.
 #[derive(Debug)]
@@ -64,8 +64,6 @@ const EXECUTIONS_PER_GC: u32 = 50;
 /// Collections of a worker at rest after which the sources that nobody uses any more are forgotten; the last worker's
 /// are when it ends.
 const COLLECTIONS_PER_PURGE: u32 = 16;
-/// The same, when nothing waits for the worker.
-const EXECUTIONS_PER_IDLE_GC: u32 = 8;
 
 /// What an isolate is made with.
 pub(crate) struct IsolateConfig {
@@ -368,11 +366,20 @@ impl Isolate {
         }
     }
 
-    /// Collects garbage when enough has gathered. `idle` says that nothing waits for this worker.
-    pub(crate) fn rest(&mut self, idle: bool) {
-        if self.rest_is_due(idle) {
+    /// Collects garbage when enough has gathered, or when there is time; makes ready for the next execution, if that does
+    /// not wait already.
+    pub(crate) fn rest(&mut self, pause: Pause) {
+        if self.rest_is_due(pause) {
             self.collect_garbage();
         }
+        if pause != Pause::None {
+            self.make_ready();
+        }
+    }
+
+    /// Does now what the next execution would have to.
+    pub(crate) fn make_ready(&mut self) {
+        self.realms.make_ahead(self.runtime.cx());
     }
 
     /// Collects all garbage, forgets all sources, and gives what is free then back to the system. For a process that has
@@ -389,8 +396,8 @@ impl Isolate {
     }
 
     /// Whether [`Isolate::rest`] would do anything.
-    pub(crate) fn rest_is_due(&self, idle: bool) -> bool {
-        let due = if idle { EXECUTIONS_PER_IDLE_GC } else { EXECUTIONS_PER_GC };
+    pub(crate) fn rest_is_due(&self, pause: Pause) -> bool {
+        let due = if pause == Pause::Long { 1 } else { EXECUTIONS_PER_GC };
         self.executions_since_gc >= due || self.state.ledger.wants_collection()
     }
 

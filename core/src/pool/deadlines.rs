@@ -181,7 +181,7 @@ impl State {
         self.end_all_waiting(&Error::PoolClosed, now, effects);
         for worker in std::mem::take(&mut self.idle) {
             self.recycle(worker, RecycleReason::Shutdown);
-            effects.wake.push(self.workers[&worker].signal.clone());
+            effects.wake.push(self.workers[&worker].bell.clone());
         }
         // Workers whose thread was never made.
         for worker in std::mem::take(&mut self.start.wanted) {
@@ -309,7 +309,7 @@ impl State {
         {
             self.idle.pop_front();
             self.recycle(worker, RecycleReason::Idle);
-            effects.wake.push(self.workers[&worker].signal.clone());
+            effects.wake.push(self.workers[&worker].bell.clone());
         }
     }
 
@@ -323,7 +323,7 @@ impl State {
         for worker in dead {
             self.idle.retain(|idle| *idle != worker);
             self.recycle(worker, RecycleReason::Crash);
-            effects.wake.push(self.workers[&worker].signal.clone());
+            effects.wake.push(self.workers[&worker].bell.clone());
         }
     }
 

@@ -6,22 +6,22 @@ use std::sync::Arc;
 
 use super::callback;
 use super::host::ExecutionHost;
-use super::shared::Shared;
-use super::state::{After, Next};
+use super::shared::{Shared, Waiting};
+use super::state::{After, Assignment, Next};
 use crate::error::{Error, panic_message};
 use crate::execution::{ConsoleLine, ExecutionStats, Request, ToolCall};
-use crate::sync::{Condvar, lock};
-use crate::worker::{Host, Launcher, RecycleReason, Report, Worker};
+use crate::sync::{Watch, lock};
+use crate::worker::{Host, Launcher, Pause, RecycleReason, Report, Worker};
 
 /// The body of the thread.
 pub(super) fn drive<L: Launcher>(shared: &Arc<Shared>, launcher: &L, id: u64) {
     let _inside = callback::enter(shared.id);
-    let Some(signal) = lock(&shared.state).workers.get(&id).map(|slot| slot.signal.clone()) else { return };
+    let Some(bell) = lock(&shared.state).workers.get(&id).map(|slot| slot.bell.clone()) else { return };
     // However this ends, the worker's place becomes free.
     let place = Place { shared, id };
     let launched = catch_unwind(AssertUnwindSafe(|| launcher.launch(id)));
     match launched.unwrap_or_else(|panic| Err(startup(panic_message(&*panic)))) {
-        Ok(worker) => serve(shared, worker, id, &signal),
+        Ok(worker) => serve(shared, worker, Waiting { id, bell, watch: Watch::default() }),
         Err(error) => {
             let error = match error {
                 Error::WorkerStartup { .. } | Error::Unsupported { .. } => error,
@@ -50,27 +50,24 @@ impl Drop for Place<'_> {
 }
 
 /// From the start of the worker to its end.
-fn serve(shared: &Shared, mut worker: impl Worker, id: u64, signal: &Condvar) {
+fn serve(shared: &Shared, mut worker: impl Worker, waiting: Waiting) {
+    let id = waiting.id;
     let control = worker.control();
     let memory = worker.memory();
     let missing = worker.sandbox_missing();
     shared.update(|state, now, effects| state.started(id, control.clone(), memory, missing, now, effects));
-    while let Next::Execute(assignment) = shared.next(id, signal, control.cpu_time()) {
-        let host = OnWorker { shared, worker: id, host: &assignment.host };
-        let report = match execute(&mut worker, &assignment.request, &host) {
-            Ok(report) => report,
-            Err(reason) => {
-                let rest = shared.update(|state, now, effects| state.give_back(id, *assignment, reason, now, effects));
-                callback::call(shared.id, || drop(rest));
-                break;
-            }
+    let mut may_rest = true;
+    loop {
+        let pause = match shared.next(&waiting, may_rest, control.cpu_time()) {
+            Next::Execute(assignment) => match run(shared, &mut worker, id, assignment) {
+                After::Rest(pause) => pause,
+                After::Leave => break,
+            },
+            Next::Rest => Pause::Long,
+            Next::Wait | Next::Leave => break,
         };
-        let memory = worker.memory();
-        let after = shared.update(|state, now, effects| state.finish(id, report, memory, now, effects));
-        // It may hold closures of the host.
-        callback::call(shared.id, || drop(assignment));
-        let After::Rest { idle } = after else { break };
-        if catch_unwind(AssertUnwindSafe(|| worker.rest(idle))).is_err() {
+        may_rest = pause != Pause::Long;
+        if catch_unwind(AssertUnwindSafe(|| worker.rest(pause))).is_err() {
             shared.update(|state, now, effects| {
                 state.recycle(id, RecycleReason::Internal);
                 state.balance(now, effects);
@@ -82,6 +79,24 @@ fn serve(shared: &Shared, mut worker: impl Worker, id: u64, signal: &Condvar) {
     if let Some(event) = shared.update(|state, now, _| state.leaving(id, now)) {
         shared.tell_recycled(&event);
     }
+}
+
+/// Runs one execution and delivers its outcome.
+fn run(shared: &Shared, worker: &mut impl Worker, id: u64, assignment: Box<Assignment>) -> After {
+    let host = OnWorker { shared, worker: id, host: &assignment.host };
+    let report = match execute(worker, &assignment.request, &host) {
+        Ok(report) => report,
+        Err(reason) => {
+            let rest = shared.update(|state, now, effects| state.give_back(id, *assignment, reason, now, effects));
+            callback::call(shared.id, || drop(rest));
+            return After::Leave;
+        }
+    };
+    let memory = worker.memory();
+    let after = shared.update(|state, now, effects| state.finish(id, report, memory, now, effects));
+    // It may hold closures of the host.
+    callback::call(shared.id, || drop(assignment));
+    after
 }
 
 /// The host of an execution on one worker.

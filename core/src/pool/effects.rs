@@ -13,7 +13,7 @@ use super::stats::WorkerRecycled;
 use super::ticket::Completer;
 use crate::error::Error;
 use crate::execution::{ExecutionStats, Outcome, Request};
-use crate::sync::Condvar;
+use crate::sync::Bell;
 use crate::value::Value;
 use crate::worker::{Control, KillReason};
 
@@ -21,7 +21,7 @@ use crate::worker::{Control, KillReason};
 #[derive(Default)]
 pub(super) struct Effects {
     /// Drivers to wake.
-    pub wake: Vec<Arc<Condvar>>,
+    pub wake: Vec<Arc<Bell>>,
     /// The supervisor is to look.
     pub poke: bool,
     /// Whoever waits for the pool to start or to end is to look.
@@ -109,7 +109,7 @@ impl Effects {
     }
 
     fn notify(&self, shared: &Shared) {
-        self.wake.iter().for_each(|signal| signal.notify_one());
+        self.wake.iter().for_each(|bell| bell.ring());
         if self.poke {
             shared.supervisor.notify_one();
         }

@@ -84,7 +84,7 @@ impl Worker for FakeWorker {
         Ok(Report { result: error.map_or(Ok(Value::Null), Err), stats: ExecutionStats::default(), condemned })
     }
 
-    fn rest(&mut self, _: bool) {}
+    fn rest(&mut self, _: crate::worker::Pause) {}
 
     fn memory(&self) -> u64 {
         1

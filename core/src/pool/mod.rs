@@ -63,7 +63,7 @@ pub use self::ticket::Execution;
 use crate::config::{Isolation, MAX_DURATION, PoolConfig};
 use crate::error::Error;
 use crate::execution::{ConsoleHandler, ExecutionOptions, Outcome, Request, ToolHandler};
-use crate::sync::{Condvar, JoinHandle, Mutex, lock, now, spawn};
+use crate::sync::{Condvar, JoinHandle, Mutex, Watch, lock, now, spawn};
 use crate::value::Value;
 use crate::worker::Launcher;
 
@@ -222,6 +222,7 @@ impl PoolBuilder {
             traffic: Arc::new(Traffic::default()),
             supervisor: Condvar::new(),
             lifecycle: Condvar::new(),
+            watch: Watch::default(),
             notifier: Notifier::default(),
             spawn: Box::new(move |shared, worker| {
                 let (shared, launcher) = (shared.clone(), launcher.clone());

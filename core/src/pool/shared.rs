@@ -13,7 +13,7 @@ use super::state::{Next, State};
 use super::stats::{PoolStats, Traffic, WorkerRecycled};
 use crate::config::{ExecutionLimits, PoolConfig};
 use crate::execution::ConsoleHandler;
-use crate::sync::{Condvar, JoinHandle, Mutex, lock, now, wait_until};
+use crate::sync::{Bell, Condvar, JoinHandle, Mutex, Watch, lock, now, wait_until};
 
 /// Makes the thread that drives the worker with this id.
 pub(super) type Spawn = Box<dyn Fn(&Arc<Shared>, u64) -> io::Result<JoinHandle<()>> + Send + Sync>;
@@ -24,6 +24,16 @@ pub(super) struct Callbacks {
     pub worker_recycled: Option<Box<dyn Fn(&WorkerRecycled) + Send + Sync>>,
     pub stats_update: Option<Box<dyn Fn(&PoolStats) + Send + Sync>>,
     pub console: Option<ConsoleHandler>,
+}
+
+/// A worker that has waited for so long has time for housekeeping.
+const REST_AFTER: Duration = Duration::from_millis(10);
+
+/// A worker's driver, as one that waits.
+pub(super) struct Waiting {
+    pub id: u64,
+    pub bell: Arc<Bell>,
+    pub watch: Watch,
 }
 
 pub(super) struct Shared {
@@ -40,6 +50,8 @@ pub(super) struct Shared {
     pub supervisor: Condvar,
     /// Whoever waits for the pool to start or to end waits here, with the state's lock.
     pub lifecycle: Condvar,
+    /// Of those who wait for outcomes.
+    pub watch: Watch,
     pub notifier: Notifier,
     pub spawn: Spawn,
     /// Until shutdown joins it.
@@ -72,18 +84,30 @@ impl Shared {
     }
 
     /// Waits until there is work for a worker, or it is to leave. Never gives [`Next::Wait`].
-    pub(super) fn next(&self, worker: u64, signal: &Condvar, cpu_time: Option<Duration>) -> Next {
+    /// With `may_rest` it gives [`Next::Rest`] when there was none for a while.
+    pub(super) fn next(&self, worker: &Waiting, may_rest: bool, cpu_time: Option<Duration>) -> Next {
+        let Waiting { id, bell, watch } = worker;
+        let mut watched = false;
         let mut state = lock(&self.state);
         loop {
             let mut effects = Effects::default();
-            match state.next(worker, cpu_time, now(), &mut effects) {
-                Next::Wait if effects.is_empty() => state = wait_until(signal, state, None),
+            match state.next(*id, cpu_time, now(), &mut effects) {
+                Next::Wait if effects.is_empty() && watched => {
+                    let rest_at = may_rest.then(|| now() + REST_AFTER);
+                    state = bell.sleep(state, rest_at);
+                    if rest_at.is_some_and(|at| at <= now()) && state.rest(*id) {
+                        return Next::Rest;
+                    }
+                }
                 next => {
+                    bell.hush();
                     drop(state);
                     effects.perform(self);
                     if !matches!(next, Next::Wait) {
                         return next;
                     }
+                    watch.until(|| bell.rung());
+                    watched = true;
                     state = lock(&self.state);
                 }
             }

@@ -7,7 +7,7 @@
 //! # A worker's states
 //!
 //! ```text
-//! Starting -> Resting -> Idle -> Called -> Executing -> Resting ...
+//! Starting -> Resting <> Idle -> Called -> Executing -> Resting ...
 //!     |          |         |        |          |   \
 //!     v          +---------+--------+--------> |    +-> SetAside -> (ends when it can)
 //! (start fails)                            Recycling -> (gone)
@@ -16,7 +16,8 @@
 //! * *Starting*: its driver thread is to be made or launches the engine.
 //! * *Idle*: its driver sleeps, and its id is in `idle`.
 //! * *Called*: taken out of `idle` and notified; it will look at the queue.
-//! * *Resting*: it tidies up and will then look at the queue.
+//! * *Resting*: it tidies up and will then look at the queue. It does so after each execution, and once more after it has
+//!   been idle for a moment.
 //! * *Executing*: runs an execution, whose completer is here.
 //! * *Recycling*: it will leave, and its driver knows or will know when it looks.
 //! * *SetAside*: it did not come back in time, and counts no more.
@@ -46,8 +47,8 @@ use crate::config::{ExecutionLimits, Isolation, PoolConfig};
 use crate::error::Error;
 use crate::execution::{ExecutionStats, Request};
 use crate::sandbox::Parts;
-use crate::sync::{Condvar, JoinHandle};
-use crate::worker::{Control, RecycleReason, Report};
+use crate::sync::{Bell, JoinHandle};
+use crate::worker::{Control, Pause, RecycleReason, Report};
 
 /// Workers set aside for each of `max_workers`, at which no worker is started any more.
 const SET_ASIDE_PER_WORKER: usize = 2;
@@ -73,16 +74,15 @@ pub(super) enum Next {
     Execute(Box<Assignment>),
     /// Nothing: wait to be notified, and look again.
     Wait,
+    /// Nothing for so long that there is time for housekeeping: look again after it.
+    Rest,
     /// The worker is to leave.
     Leave,
 }
 
 /// What a driver does after an execution.
 pub(super) enum After {
-    /// Tidy up; `idle` says that nothing waits.
-    Rest {
-        idle: bool,
-    },
+    Rest(Pause),
     Leave,
 }
 
@@ -154,10 +154,12 @@ pub(super) struct Slot {
     pub stage: Stage,
     since: Instant,
     executions: u64,
+    /// Since when it has had nothing to do, if it rests only because of that.
+    idle_since: Option<Instant>,
     pub memory: u64,
     pub control: Option<Arc<dyn Control>>,
     /// Wakes its driver.
-    pub signal: Arc<Condvar>,
+    pub bell: Arc<Bell>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -356,8 +358,7 @@ impl State {
         let next = match self.queue.pop() {
             Some((since, job)) => Next::Execute(self.assign(worker, job, since, cpu_time, now, effects)),
             None => {
-                self.enter(worker, Stage::Idle { since: now });
-                self.idle.push_back(worker);
+                self.be_idle(worker, now);
                 if self.census.live() > self.rules.min_workers {
                     self.expect(now + self.rules.idle_timeout, effects);
                 }
@@ -366,6 +367,26 @@ impl State {
         };
         self.balance(now, effects);
         next
+    }
+
+    /// An idle worker takes the time for housekeeping; false if it has something else to do.
+    pub(super) fn rest(&mut self, worker: u64) -> bool {
+        let Some(slot) = self.workers.get_mut(&worker) else { return false };
+        let Stage::Idle { since } = slot.stage else { return false };
+        slot.idle_since = Some(since);
+        self.idle.retain(|idle| *idle != worker);
+        self.enter(worker, Stage::Resting);
+        true
+    }
+
+    /// A worker has nothing to do, since now or since before it rested.
+    fn be_idle(&mut self, worker: u64, now: Instant) {
+        let Some(slot) = self.workers.get_mut(&worker) else { return };
+        let since = slot.idle_since.take().unwrap_or(now);
+        let earlier = |id: &u64| !matches!(self.workers[id].stage, Stage::Idle { since: other } if other > since);
+        let place = self.idle.iter().rposition(earlier).map_or(0, |last| last + 1);
+        self.idle.insert(place, worker);
+        self.enter(worker, Stage::Idle { since });
     }
 
     fn assign(
@@ -395,6 +416,7 @@ impl State {
         self.enter(worker, Stage::Executing(Box::new(running)));
         if let Some(slot) = self.workers.get_mut(&worker) {
             slot.executions += 1;
+            slot.idle_since = None;
         }
         Box::new(Assignment { request, host })
     }
@@ -434,7 +456,7 @@ impl State {
         self.balance(now, effects);
         match reason {
             Some(_) => After::Leave,
-            None => After::Rest { idle: self.queue.len() == 0 },
+            None => After::Rest(if self.queue.len() == 0 { Pause::Short } else { Pause::None }),
         }
     }
 
@@ -542,7 +564,7 @@ impl State {
             && let Some(worker) = self.idle.pop_back()
         {
             self.enter(worker, Stage::Called);
-            effects.wake.push(self.workers[&worker].signal.clone());
+            effects.wake.push(self.workers[&worker].bell.clone());
         }
         loop {
             let too_few = self.warm && self.census.live() < self.rules.min_workers;
@@ -738,9 +760,10 @@ impl Slot {
             stage: Stage::Starting,
             since: now,
             executions: 0,
+            idle_since: None,
             memory: 0,
             control: None,
-            signal: Arc::new(Condvar::new()),
+            bell: Arc::default(),
             thread: None,
         }
     }

@@ -13,7 +13,7 @@ use super::shared::Shared;
 use super::{callback, fork};
 use crate::error::Error;
 use crate::execution::{ExecutionStats, Outcome};
-use crate::sync::{Condvar, Mutex, lock, now, wait_until};
+use crate::sync::{Bell, Mutex, lock, now};
 
 pub(super) type Callback = Box<dyn FnOnce(Arc<Outcome>) + Send>;
 
@@ -21,13 +21,13 @@ pub(super) type Callback = Box<dyn FnOnce(Arc<Outcome>) + Send>;
 #[derive(Default)]
 struct Ticket {
     outcome: Mutex<Option<Arc<Outcome>>>,
-    changed: Condvar,
+    published: Bell,
 }
 
 impl Ticket {
     fn publish(&self, outcome: Arc<Outcome>) {
         *lock(&self.outcome) = Some(outcome);
-        self.changed.notify_all();
+        self.published.ring();
     }
 }
 
@@ -142,12 +142,17 @@ impl Execution {
         let mut outcome = lock(&self.ticket.outcome);
         if outcome.is_none() {
             callback::check_may_wait(self.pool_id, call, "use a completion callback")?;
+            drop(outcome);
+            if let Some(pool) = self.pool.upgrade() {
+                pool.watch.until(|| self.ticket.published.rung());
+            }
+            outcome = lock(&self.ticket.outcome);
         }
         loop {
             if outcome.is_some() || until.is_some_and(|until| until <= now()) {
                 return Ok(outcome.clone());
             }
-            outcome = wait_until(&self.ticket.changed, outcome, until);
+            outcome = self.ticket.published.sleep(outcome, until);
         }
     }
 

@@ -141,8 +141,8 @@ pub(crate) trait Worker {
     /// and why.
     fn execute(&mut self, request: &Request, host: &dyn Host) -> Result<Report, RecycleReason>;
 
-    /// Housekeeping (collecting garbage), called after the outcome has been delivered. `idle` says that nothing waits.
-    fn rest(&mut self, idle: bool);
+    /// Housekeeping (collecting garbage, making ready for the next execution), called after the outcome has been delivered.
+    fn rest(&mut self, pause: Pause);
 
     /// Bytes that the worker holds now.
     fn memory(&self) -> u64;
@@ -151,6 +151,17 @@ pub(crate) trait Worker {
     fn sandbox_missing(&self) -> Parts {
         Parts::default()
     }
+}
+
+/// How much time a worker has for housekeeping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pause {
+    /// The next execution waits.
+    None,
+    /// Nothing waits, but something may come at any moment.
+    Short,
+    /// Nothing has come for a while.
+    Long,
 }
 
 /// How others stop an execution on a worker.

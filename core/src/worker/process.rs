@@ -26,7 +26,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open
 use super::frame::{
     self, Answer, End, Execute, FromWorker, HEADER, Malformed, Ready, Start, ToWorker, Usage, ValuesLeft,
 };
-use super::{Control, Host, KillReason, Launcher, RecycleReason, Report, Worker};
+use super::{Control, Host, KillReason, Launcher, Pause, RecycleReason, Report, Worker};
 use crate::config::PoolConfig;
 use crate::error::Error;
 use crate::execution::{ExecutionStats, Request, ToolCall, ToolReply, is_tool_name};
@@ -295,9 +295,11 @@ impl Worker for ProcessWorker {
         Ok(end.unwrap_or_else(|trouble| self.failed(trouble, &execution)))
     }
 
-    fn rest(&mut self, idle: bool) {
-        let (if_idle, in_any_case) = std::mem::take(&mut self.rest_due);
+    fn rest(&mut self, pause: Pause) {
+        let idle = pause == Pause::Long;
+        let (if_idle, in_any_case) = self.rest_due;
         if in_any_case || (idle && if_idle) {
+            self.rest_due = (false, false);
             self.conversation.push(frame::encode(&ToWorker::Rest { idle }));
             match self.hear_of_rest() {
                 Ok(memory) => self.memory = memory,

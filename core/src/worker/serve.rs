@@ -18,7 +18,7 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use super::frame::{self, FromWorker, HEADER, Ready, Start, ToWorker, ValuesLeft};
 use super::thread::STACK_SIZE;
-use super::{Control, Host, KillReason, Report};
+use super::{Control, Host, KillReason, Pause, Report};
 use crate::engine::{self, Isolate, IsolateConfig};
 use crate::error::Error;
 use crate::execution::{ConsoleLine, ToolCall, ToolReply};
@@ -205,7 +205,7 @@ impl Pool {
                                 isolate.trim();
                                 at_rest = isolate.memory();
                             }
-                            false => isolate.rest(idle),
+                            false => isolate.rest(if idle { Pause::Long } else { Pause::None }),
                         }
                         write(&frame::encode(&FromWorker::Rested(isolate.memory())));
                         continue;
@@ -223,8 +223,9 @@ impl Pool {
             drop(self.calls.take());
             let grown = report.stats.peak_memory.saturating_sub(at_rest);
             trim_due |= grown > WORTH_TRIMMING;
-            let rest_due = (isolate.rest_is_due(true) || trim_due, isolate.rest_is_due(false));
+            let rest_due = (isolate.rest_is_due(Pause::Long) || trim_due, isolate.rest_is_due(Pause::None));
             self.report(report, isolate.memory(), rest_due);
+            isolate.make_ready();
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Control, Host, Launcher, RecycleReason, Report, Worker};
+use super::{Control, Host, Launcher, Pause, RecycleReason, Report, Worker};
 use crate::config::PoolConfig;
 use crate::engine::{Isolate, IsolateConfig};
 use crate::error::Error;
@@ -45,8 +45,8 @@ impl Worker for ThreadWorker {
         Ok(self.isolate.execute(request, host))
     }
 
-    fn rest(&mut self, idle: bool) {
-        self.isolate.rest(idle);
+    fn rest(&mut self, pause: Pause) {
+        self.isolate.rest(pause);
     }
 
     fn memory(&self) -> u64 {
