@@ -113,10 +113,15 @@ impl Watch {
     }
 }
 
-fn watch(ready: &mut impl FnMut() -> bool) -> bool {
+/// How many cores there are for this process. To find out takes system calls that a closed worker process cannot make, so
+/// it is asked before.
+pub(crate) fn cores() -> usize {
     static CORES: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
-    let cores = *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, |cores| cores.get()));
-    let admitted = WATCHING.fetch_add(1, Ordering::Relaxed) + 1 < cores;
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, |cores| cores.get()))
+}
+
+fn watch(ready: &mut impl FnMut() -> bool) -> bool {
+    let admitted = WATCHING.fetch_add(1, Ordering::Relaxed) + 1 < cores();
     let seen = admitted && {
         let start = Instant::now();
         loop {

@@ -14,6 +14,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -31,7 +32,7 @@ use crate::config::PoolConfig;
 use crate::error::Error;
 use crate::execution::{ExecutionStats, Request, ToolCall, ToolReply, is_tool_name};
 use crate::sandbox::{Budget, Group, Parts};
-use crate::sync::lock;
+use crate::sync::{Watch, lock};
 use crate::value::Value;
 
 /// Stack of the driver's thread: it runs the host's callbacks.
@@ -120,8 +121,10 @@ impl ProcessLauncher {
                 wake,
                 cpu_clock: process_cpu_clock(id),
                 max_message_size: self.config.max_message_size,
+                calling: AtomicBool::new(false),
                 state: Mutex::default(),
             }),
+            watch: Watch::default(),
             memory_limit: self.config.memory_limit_per_worker,
             memory: 0,
             rest_due: (false, false),
@@ -259,6 +262,8 @@ pub(crate) struct ProcessWorker {
     group: Option<Option<Group>>,
     conversation: Conversation,
     channel: Arc<Channel>,
+    /// For what the worker says.
+    watch: Watch,
     memory_limit: u64,
     memory: u64,
     /// Whether it should rest before the next execution: if nothing waits, and if something does.
@@ -337,6 +342,9 @@ impl ProcessWorker {
             // All that it had said has been read: its sockets may live on in a fork of ours.
             if died {
                 return Err(Trouble::Gone);
+            }
+            if !more && self.watch.until(|| self.conversation.has_come() || self.channel.calls()) {
+                continue;
             }
             // Nothing is waited for while there may be something to do.
             if !more && self.channel.may_sleep() {
@@ -535,6 +543,11 @@ impl Conversation {
         check(self.incoming.is_empty(), "a frame came while nothing was executed")
     }
 
+    /// Whether there is something to read, or the end.
+    fn has_come(&self) -> bool {
+        poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+    }
+
     /// Sends and receives what can be without waiting.
     fn transfer(&mut self) -> Result<(), Trouble> {
         self.flush()?;
@@ -656,6 +669,8 @@ struct Channel {
     wake: OwnedFd,
     cpu_clock: Option<libc::clockid_t>,
     max_message_size: u64,
+    /// There is something in the outbox.
+    calling: AtomicBool,
     state: Mutex<ChannelState>,
 }
 
@@ -683,10 +698,16 @@ impl Channel {
 
     /// Moves the outbox to the driver; true if there was something in it.
     fn take_outbox(&self, conversation: &mut Conversation) -> bool {
+        self.calling.store(false, Ordering::Relaxed);
         let frames = std::mem::take(&mut lock(&self.state).outbox);
         let more = !frames.is_empty();
         conversation.sending.extend(frames);
         more
+    }
+
+    /// Whether there is something in the outbox.
+    fn calls(&self) -> bool {
+        self.calling.load(Ordering::Relaxed)
     }
 
     /// Whether the driver may sleep; from now on it is woken.
@@ -705,6 +726,7 @@ impl Channel {
     }
 
     fn wake(&self, state: &mut ChannelState) {
+        self.calling.store(true, Ordering::Relaxed);
         if std::mem::take(&mut state.asleep) {
             // It fails only if it is signalled already.
             let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());

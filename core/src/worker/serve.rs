@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -23,6 +23,7 @@ use crate::engine::{self, Isolate, IsolateConfig};
 use crate::error::Error;
 use crate::execution::{ConsoleLine, ToolCall, ToolReply};
 use crate::sandbox::{self, Budget};
+use crate::sync::Watch;
 
 /// Bytes read at once.
 const CHUNK: usize = 64 * 1024;
@@ -144,6 +145,7 @@ struct Engine {
 
 fn start_engine(start: &Start, misbehave: Misbehave) -> Result<Engine, Error> {
     let startup = |cause: String| Error::WorkerStartup { cause };
+    let _ = crate::sync::cores();
     if !start.jit {
         engine::disable_jit();
     }
@@ -324,6 +326,12 @@ fn write(mut bytes: &[u8]) {
     }
 }
 
+/// Whether the socket has something to read, or its end, within this time.
+fn comes_within(time: Option<Duration>) -> bool {
+    let timeout = time.and_then(|time| Timespec::try_from(time).ok());
+    poll(&mut [PollFd::new(&socket(), PollFlags::IN)], timeout.as_ref()).is_ok_and(|ready| ready > 0)
+}
+
 /// Frames as they come.
 #[derive(Default)]
 struct Frames {
@@ -331,6 +339,7 @@ struct Frames {
     /// Where the last frame began, and where it ended.
     start: usize,
     end: usize,
+    watch: Watch,
 }
 
 impl Frames {
@@ -358,11 +367,16 @@ impl Frames {
         if self.end < self.bytes.len() {
             return true;
         }
-        let timeout = until.and_then(|until| Timespec::try_from(until.saturating_duration_since(Instant::now())).ok());
-        poll(&mut [PollFd::new(&socket(), PollFlags::IN)], timeout.as_ref()).is_ok_and(|ready| ready > 0)
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        if left != Some(Duration::ZERO) && self.watch.until(|| comes_within(Some(Duration::ZERO))) {
+            return true;
+        }
+        comes_within(left)
     }
 
     fn receive(&mut self) -> Option<()> {
+        // If it is in vain, the call below sleeps.
+        self.watch.until(|| comes_within(Some(Duration::ZERO)));
         self.bytes.drain(..self.start);
         self.start = 0;
         self.bytes.reserve(CHUNK);
