@@ -26,12 +26,85 @@ pub enum SourceKind {
     Function,
 }
 
+/// What is to be run: a text, or a [`Script`] that was compiled before.
+#[derive(Clone, Debug)]
+pub struct Source {
+    pub(crate) text: Arc<str>,
+    /// How a script was compiled.
+    pub(crate) script: Option<(SourceKind, Arc<str>)>,
+}
+
+impl Source {
+    fn text(text: Arc<str>) -> Self {
+        Source { text, script: None }
+    }
+}
+
+impl From<&str> for Source {
+    fn from(text: &str) -> Self {
+        Source::text(text.into())
+    }
+}
+
+impl From<String> for Source {
+    fn from(text: String) -> Self {
+        Source::text(text.into())
+    }
+}
+
+impl From<&String> for Source {
+    fn from(text: &String) -> Self {
+        Source::text(text.as_str().into())
+    }
+}
+
+impl From<Arc<str>> for Source {
+    fn from(text: Arc<str>) -> Self {
+        Source::text(text)
+    }
+}
+
+impl From<&Script> for Source {
+    fn from(script: &Script) -> Self {
+        Source { text: script.source.clone(), script: Some((script.kind, script.filename.clone())) }
+    }
+}
+
+/// A source that was compiled by [`Pool::compile`](crate::Pool::compile), to be run any number of times: pass a reference
+/// to it wherever a source is taken.
+///
+/// It belongs to no pool: each worker that runs it compiles it once and keeps what it made, as far as there is place (a
+/// 32nd of its memory limit for all that it keeps). A clone is the same script.
+#[derive(Clone, Debug)]
+pub struct Script {
+    pub(crate) source: Arc<str>,
+    pub(crate) kind: SourceKind,
+    pub(crate) filename: Arc<str>,
+}
+
+impl Script {
+    /// The source.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// How the source is read.
+    pub fn kind(&self) -> SourceKind {
+        self.kind
+    }
+
+    /// Name of the source in stack traces.
+    pub fn filename(&self) -> &str {
+        &self.filename
+    }
+}
+
 /// Settings of one execution. `Default` gives an `auto` source with the pool's own limits and handlers.
 #[derive(Clone, Default)]
 pub struct ExecutionOptions {
-    /// How the source is read.
+    /// How the source is read. A [`Script`] has its own.
     pub kind: SourceKind,
-    /// Name of the source in stack traces; default `main.js`.
+    /// Name of the source in stack traces; default `main.js`. A [`Script`] has its own.
     pub filename: Option<String>,
     /// Global variables, copied into the realm before the script runs. A name must be an identifier.
     pub globals: Vec<(String, Value)>,
@@ -201,6 +274,10 @@ pub(crate) struct Request {
     /// Unique in the pool; grows with every submission.
     pub id: u64,
     pub source: Arc<str>,
+    /// It will come again: the compiled source is worth keeping at once.
+    pub compiled: bool,
+    /// It is not to be run.
+    pub only_compile: bool,
     pub kind: SourceKind,
     pub filename: Arc<str>,
     pub globals: Vec<(String, Value)>,

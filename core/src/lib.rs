@@ -37,8 +37,8 @@ pub use config::{
 pub use engine::HostAllocator;
 pub use error::{Error, LimitUnit, ScriptError, Status};
 pub use execution::{
-    ConsoleHandler, ConsoleLevel, ConsoleLine, ExecutionOptions, ExecutionStats, Outcome, SourceKind, ToolCall,
-    ToolError, ToolHandler, ToolReply,
+    ConsoleHandler, ConsoleLevel, ConsoleLine, ExecutionOptions, ExecutionStats, Outcome, Script, Source, SourceKind,
+    ToolCall, ToolError, ToolHandler, ToolReply,
 };
 pub use num_bigint::BigInt;
 pub use pool::{Execution, Histogram, Pool, PoolBuilder, PoolStats, WorkerCounts, WorkerRecycled};

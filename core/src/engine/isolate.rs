@@ -26,6 +26,7 @@ use mozjs::rust::wrappers2::{
     SetJobQueue,
 };
 
+use super::cache::Cache;
 use super::console::ConsoleState;
 use super::interrupt::{Link, thread_cpu_time};
 use super::jobs::Timers;
@@ -77,6 +78,7 @@ pub(crate) struct IsolateConfig {
 pub(crate) struct Isolate {
     // Fields are dropped in this order: what holds roots goes before the runtime.
     realms: Realms,
+    cache: Cache,
     state: Box<State>,
     job_queue: *mut mozjs::glue::RustJobQueue,
     executions_since_gc: u32,
@@ -185,6 +187,8 @@ impl Current {
     fn none() -> Self {
         let request = Request {
             id: 0,
+            compiled: false,
+            only_compile: false,
             source: "".into(),
             kind: Default::default(),
             filename: "".into(),
@@ -275,7 +279,17 @@ impl Isolate {
             SetJobQueue(cx, queue as *mut _);
             (realms, queue)
         };
-        Ok(Isolate { realms, state, job_queue, executions_since_gc: 0, collections: 0, runtime, _attached: attached })
+        let cache = Cache::new(config.memory_limit);
+        Ok(Isolate {
+            realms,
+            cache,
+            state,
+            job_queue,
+            executions_since_gc: 0,
+            collections: 0,
+            runtime,
+            _attached: attached,
+        })
     }
 
     /// The handle for other threads.
@@ -333,7 +347,7 @@ impl Isolate {
             .map_err(|_| no_realm())?);
         let mut realm = AutoRealm::new_from_handle(cx, global.handle());
         let cx = &mut *realm;
-        let result = Self::run_in_realm(cx, state, request);
+        let result = Self::run_in_realm(cx, state, &mut self.cache, request);
         result.map_err(|stop| match stop {
             Stop::Error(error) => error,
             // Replaced by the error of the kill.
@@ -342,10 +356,10 @@ impl Isolate {
         })
     }
 
-    fn run_in_realm(cx: &mut JSContext, state: &State, request: &Request) -> Result<Value, Stop> {
+    fn run_in_realm(cx: &mut JSContext, state: &State, cache: &mut Cache, request: &Request) -> Result<Value, Stop> {
         realm::install(cx, request)?;
         rooted!(&in(cx) let mut result = mozjs::jsval::UndefinedValue());
-        script::evaluate(cx, state, request, result.handle_mut())?;
+        script::evaluate(cx, state, cache, request, result.handle_mut())?;
         jobs::settle(cx, state, result.handle_mut())?;
         let budget = convert::Budget::new(&request.limits, request.max_message_size);
         match convert::to_value(cx, state, result.handle(), budget) {

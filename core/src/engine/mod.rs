@@ -16,6 +16,7 @@ use mozjs::rust::{JSEngine, ParentRuntime, Runtime};
 use crate::error::Error;
 
 mod allocator;
+mod cache;
 mod console;
 mod convert;
 mod crash;

@@ -7,38 +7,61 @@
 
 use std::fmt::Write as _;
 
-use mozjs::context::JSContext;
+use mozjs::context::{JSContext, RawJSContext};
 use mozjs::gc::MutableHandle;
-use mozjs::jsapi::{HandleValueArray, JSScript};
+use mozjs::jsapi::JS::{
+    DelazificationOption, EagerBaselineOption, InstantiateOptions, ReadOnlyCompileOptions, SourceText,
+    Stencil as RawStencil,
+};
+use mozjs::jsapi::mozilla::Utf8Unit;
+use mozjs::jsapi::{HandleValueArray, JSScript, already_AddRefed};
 use mozjs::jsval::{JSVal, UndefinedValue};
 use mozjs::rooted;
-use mozjs::rust::wrappers2::{Compile1, JS_ExecuteScript};
-use mozjs::rust::{CompileOptionsWrapper, transform_str_to_source_text};
+use mozjs::rust::wrappers2::{Compile1, InstantiateGlobalStencil, JS_ExecuteScript};
+use mozjs::rust::{CompileOptionsWrapper, Stencil, transform_str_to_source_text};
 
-use super::isolate::{State, Stop, check};
+use super::cache::{Cache, Found};
+use super::isolate::{JsResult, State, Stop, check};
 use super::{exception, jobs, memory, text};
 use crate::error::{Error, ScriptError};
 use crate::execution::{Request, SourceKind};
 
 /// How a source is wrapped before it is compiled. What is put before the source is a line of its own, numbered 0.
 #[derive(Clone, Copy, PartialEq)]
-enum Reading {
+pub(super) enum Reading {
     Script,
     FunctionBody,
     AwaitedExpression,
 }
 
-/// Compiles and runs the source of a request, up to its first `await`.
+/// Compiles the source of a request, or takes it from the cache, and runs it up to its first `await`.
 pub(super) fn evaluate(
     cx: &mut JSContext,
     state: &State,
+    cache: &mut Cache,
     request: &Request,
     mut result: MutableHandle<JSVal>,
 ) -> Result<(), Stop> {
     rooted!(&in(cx) let mut script = std::ptr::null_mut::<JSScript>());
-    let reading = compile_as_asked(cx, state, request, script.handle_mut())?;
+    let reading = match cache.find(request) {
+        Found::Kept(stencil, reading) => {
+            instantiate(cx, stencil, script.handle_mut())?;
+            reading
+        }
+        Found::Nothing { worth_keeping } => {
+            let mut compiled = worth_keeping.then(|| Compiled { stencil: None, bytes: 0 });
+            let reading = compile_as_asked(cx, state, request, &mut compiled, script.handle_mut())?;
+            if let Some(Compiled { stencil: Some(stencil), bytes }) = compiled {
+                cache.keep(request, stencil, reading, bytes);
+            }
+            reading
+        }
+    };
     if state.killed() {
         return Err(Stop::Thrown);
+    }
+    if request.only_compile {
+        return Ok(());
     }
     // SAFETY: `script` is rooted and was compiled for the current realm.
     check(memory::in_engine(|| unsafe { JS_ExecuteScript(cx, script.handle(), result.reborrow()) }))?;
@@ -50,10 +73,17 @@ pub(super) fn evaluate(
     Ok(())
 }
 
+/// A source that has been compiled to be kept.
+struct Compiled {
+    stencil: Option<Stencil>,
+    bytes: u64,
+}
+
 fn compile_as_asked(
     cx: &mut JSContext,
     state: &State,
     request: &Request,
+    compiled: &mut Option<Compiled>,
     mut script: MutableHandle<*mut JSScript>,
 ) -> Result<Reading, Stop> {
     let source = &*request.source;
@@ -70,7 +100,7 @@ fn compile_as_asked(
             // Kept as the last resort, for a source that uses `await` as a name.
             continue;
         }
-        match compile(cx, state, request, &wrap(source, reading), script.reborrow())? {
+        match compile(cx, state, request, &wrap(source, reading), compiled, script.reborrow())? {
             Ok(()) if reading == Reading::Script => return Ok(reading),
             Ok(()) => match stays_inside(cx, state, request, reading)? {
                 Ok(()) => return Ok(reading),
@@ -80,7 +110,7 @@ fn compile_as_asked(
         }
     }
     if readings[0] == Reading::Script && errors.len() < readings.len() {
-        match compile(cx, state, request, source, script)? {
+        match compile(cx, state, request, source, compiled, script)? {
             Ok(()) => return Ok(Reading::Script),
             Err(error) => errors.push((0, error)),
         }
@@ -107,17 +137,35 @@ fn compile(
     state: &State,
     request: &Request,
     source: &str,
+    compiled: &mut Option<Compiled>,
     mut script: MutableHandle<*mut JSScript>,
 ) -> Result<Result<(), ScriptError>, Stop> {
     let wrapped = source.len() != request.source.len();
     let filename = if request.limits.sanitize_stack_traces { exception::SANITIZED_NAME } else { &*request.filename };
     let options = CompileOptionsWrapper::new(cx, text::c_string(filename), if wrapped { 0 } else { 1 });
-    // The engine keeps the name of each script for a debugger, in an array of its realm: there is none.
     // SAFETY: the options are ours alone.
-    unsafe { (*options.ptr)._base.hideScriptFromDebugger_ = true };
+    let base = unsafe { &mut (*options.ptr)._base };
+    // For a debugger, the engine would keep the name of each script in an array of its realm: there is none.
+    base.hideScriptFromDebugger_ = true;
     let mut units = transform_str_to_source_text(source);
-    // SAFETY: `source` outlives the call; the engine copies it.
-    script.set(memory::in_engine(|| unsafe { Compile1(cx, options.ptr, &mut units) }));
+    match compiled {
+        // SAFETY: `source` outlives the call; the engine copies it.
+        None => script.set(memory::in_engine(|| unsafe { Compile1(cx, options.ptr, &mut units) })),
+        Some(compiled) => {
+            // Else each function would be parsed again in each realm that calls it.
+            base.eagerDelazificationStrategy_ = DelazificationOption::ParseEverythingEagerly;
+            let before = state.ledger.used();
+            // SAFETY: as above.
+            let stencil = memory::in_engine(|| unsafe { compile_to_stencil(cx, options.ptr, &mut units) });
+            compiled.bytes = state.ledger.used().saturating_sub(before);
+            if !stencil.is_null() {
+                instantiate(cx, &stencil, script.reborrow())?;
+            } else {
+                script.set(std::ptr::null_mut());
+            }
+            compiled.stencil = Some(stencil);
+        }
+    }
     if !script.get().is_null() {
         return Ok(Ok(()));
     }
@@ -132,6 +180,55 @@ fn compile(
             Ok(Err(*error))
         }
         error => Err(Stop::Error(error)),
+    }
+}
+
+/// Makes the functions of a compiled source in the current realm.
+fn instantiate(cx: &mut JSContext, stencil: &Stencil, mut script: MutableHandle<*mut JSScript>) -> JsResult<()> {
+    let options = InstantiateOptions {
+        skipFilenameValidation: false,
+        hideScriptFromDebugger: true,
+        deferDebugMetadata: false,
+        eagerDelazificationStrategy_: DelazificationOption::ParseEverythingEagerly,
+        eagerBaselineStrategy_: EagerBaselineOption::None,
+    };
+    // SAFETY: the stencil is of this engine and not null; rooted at once.
+    script
+        .set(memory::in_engine(|| unsafe { InstantiateGlobalStencil(cx, &options, **stencil, std::ptr::null_mut()) }));
+    check(!script.get().is_null())
+}
+
+/// Compiles without a realm's objects.
+///
+/// # Safety
+///
+/// As for [`Compile1`].
+unsafe fn compile_to_stencil(
+    cx: &mut JSContext,
+    options: *const ReadOnlyCompileOptions,
+    units: *mut SourceText<Utf8Unit>,
+) -> Stencil {
+    // How C++ returns a pointer with an owner: in a register, like any pointer; but with assertions it has a destructor
+    // of its own, and is returned in memory like a larger struct.
+    #[cfg(not(feature = "debug-engine"))]
+    type Returned = [*mut RawStencil; 1];
+    #[cfg(feature = "debug-engine")]
+    type Returned = [*mut RawStencil; 3];
+    #[repr(C)]
+    struct Owned(std::mem::MaybeUninit<Returned>);
+    unsafe extern "C" {
+        #[link_name = "_ZN2JS28CompileGlobalScriptToStencilEP9JSContextRKNS_22ReadOnlyCompileOptionsERNS_10SourceTextIN7mozilla8Utf8UnitEEE"]
+        fn CompileGlobalScriptToStencil(
+            cx: *mut RawJSContext,
+            options: *const ReadOnlyCompileOptions,
+            units: *mut SourceText<Utf8Unit>,
+        ) -> Owned;
+    }
+    // SAFETY: the caller's contract; the first pointer is always written.
+    unsafe {
+        let Owned(returned) = CompileGlobalScriptToStencil(cx.raw_cx(), options, units);
+        let pointer = returned.as_ptr().cast::<*mut RawStencil>().read();
+        Stencil::from_raw(already_AddRefed { mRawPtr: pointer, _phantom_0: std::marker::PhantomData })
     }
 }
 
@@ -150,7 +247,7 @@ fn stays_inside(
         Reading::AwaitedExpression => format!("(async () => [\n{}\n])", expression(source)),
     };
     rooted!(&in(cx) let mut script = std::ptr::null_mut::<JSScript>());
-    compile(cx, state, request, &other, script.handle_mut())
+    compile(cx, state, request, &other, &mut None, script.handle_mut())
 }
 
 /// The source without what may stand behind an expression.
@@ -173,7 +270,7 @@ fn move_into_source(error: &mut ScriptError, source: &str) {
 fn awaits_at_top_level(cx: &mut JSContext, state: &State, request: &Request) -> Result<bool, Stop> {
     rooted!(&in(cx) let mut script = std::ptr::null_mut::<JSScript>());
     let probe = probe(&request.source);
-    Ok(compile(cx, state, request, &probe, script.handle_mut())?.is_err())
+    Ok(compile(cx, state, request, &probe, &mut None, script.handle_mut())?.is_err())
 }
 
 fn is_word_byte(byte: u8) -> bool {

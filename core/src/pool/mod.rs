@@ -62,7 +62,7 @@ use self::ticket::Callback;
 pub use self::ticket::Execution;
 use crate::config::{Isolation, MAX_DURATION, PoolConfig};
 use crate::error::Error;
-use crate::execution::{ConsoleHandler, ExecutionOptions, Outcome, Request, ToolHandler};
+use crate::execution::{ConsoleHandler, ExecutionOptions, Outcome, Request, Script, Source, ToolHandler};
 use crate::sync::{Condvar, JoinHandle, Mutex, Watch, lock, now, spawn};
 use crate::value::Value;
 use crate::worker::Launcher;
@@ -287,7 +287,7 @@ impl Pool {
     /// [`Error::InvalidArgument`] for a global, filename or limit that is not accepted. [`Error::MessageTooLarge`] for
     /// a source, or globals together, above `max_message_size`. [`Error::WorkerCrashed`] if all workers are stuck.
     /// [`Error::Forked`].
-    pub fn submit(&self, source: impl Into<Arc<str>>, options: ExecutionOptions) -> Result<Execution, Error> {
+    pub fn submit(&self, source: impl Into<Source>, options: ExecutionOptions) -> Result<Execution, Error> {
         self.admit(source.into(), options, None)
     }
 
@@ -299,7 +299,7 @@ impl Pool {
     /// As for [`Pool::submit`]; `on_complete` is dropped uncalled then.
     pub fn submit_with(
         &self,
-        source: impl Into<Arc<str>>,
+        source: impl Into<Source>,
         options: ExecutionOptions,
         on_complete: impl FnOnce(Arc<Outcome>) + Send + 'static,
     ) -> Result<Execution, Error> {
@@ -311,7 +311,7 @@ impl Pool {
     /// # Errors
     ///
     /// How the execution failed; or as for [`Pool::run_detailed`].
-    pub fn run(&self, source: impl Into<Arc<str>>, options: ExecutionOptions) -> Result<Value, Error> {
+    pub fn run(&self, source: impl Into<Source>, options: ExecutionOptions) -> Result<Value, Error> {
         let outcome = self.run_detailed(source, options)?;
         Arc::try_unwrap(outcome).map_or_else(|shared| shared.result.clone(), |outcome| outcome.result)
     }
@@ -321,20 +321,41 @@ impl Pool {
     /// # Errors
     ///
     /// That there is no execution: as for [`Pool::submit`]. [`Error::InvalidState`] in a callback of the pool.
-    pub fn run_detailed(&self, source: impl Into<Arc<str>>, options: ExecutionOptions) -> Result<Arc<Outcome>, Error> {
+    pub fn run_detailed(&self, source: impl Into<Source>, options: ExecutionOptions) -> Result<Arc<Outcome>, Error> {
         fork::check()?;
         callback::check_may_wait(self.shared.id, "Pool::run", "use submit_with")?;
         self.submit(source, options)?.into_outcome()
     }
 
+    /// Compiles a source without running it, and waits for that: it takes a place in the queue, the time that the pool's
+    /// limits allow, and counts as an execution. Of `options` only the kind, the filename and the limits matter. To run
+    /// the [`Script`], pass it in place of a source.
+    ///
+    /// Workers also keep compiled what comes twice as a plain source. A script is kept from the first time on, and its
+    /// syntax errors are known before it is run.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Syntax`], or whatever else ends an execution or refuses one, as for [`Pool::run`].
+    pub fn compile(&self, source: impl Into<Arc<str>>, options: ExecutionOptions) -> Result<Script, Error> {
+        fork::check()?;
+        callback::check_may_wait(self.shared.id, "Pool::compile", "call it on another thread")?;
+        let filename = options.filename.as_deref().unwrap_or(validate::DEFAULT_FILENAME).into();
+        let script = Script { source: source.into(), kind: options.kind, filename };
+        let ExecutionOptions { filename, limits, .. } = options;
+        let options = ExecutionOptions { filename, limits, ..ExecutionOptions::default() };
+        let execution = admit(&self.shared, Source::from(&script), true, options, None)?;
+        execution.into_outcome()?.result.clone().map(|_| script)
+    }
+
     fn admit(
         &self,
-        source: Arc<str>,
+        source: Source,
         options: ExecutionOptions,
         on_complete: Option<Callback>,
     ) -> Result<Execution, Error> {
         fork::check()?;
-        admit(&self.shared, source, options, on_complete)
+        admit(&self.shared, source, false, options, on_complete)
     }
 
     /// Registers a tool for executions submitted from now on, in place of one of the same name. It answers
@@ -437,22 +458,31 @@ impl fmt::Debug for Pool {
 /// Validates a submission and puts it into the queue.
 fn admit(
     shared: &Arc<Shared>,
-    source: Arc<str>,
+    source: Source,
+    only_compile: bool,
     mut options: ExecutionOptions,
     on_complete: Option<Callback>,
 ) -> Result<Execution, Error> {
+    let Source { text, script } = source;
+    let compiled = script.is_some();
     let limits = options.limits.take().map_or_else(|| shared.limits.clone(), Arc::new);
-    if let Err(error) = validate::submission(&source, &options, &limits, &shared.config) {
+    if let Err(error) = validate::submission(&text, &options, &limits, &shared.config) {
         shared.update(|state, _, _| state.refused(&error));
         return Err(error);
     }
     let tools = lock(&shared.tools).clone().with(std::mem::take(&mut options.tools));
     let config = &shared.config;
+    let (kind, filename) = script.unwrap_or_else(|| {
+        let filename = options.filename.take().map_or_else(|| validate::DEFAULT_FILENAME.into(), Arc::from);
+        (options.kind, filename)
+    });
     let request = Request {
         id: 0,
-        source,
-        kind: options.kind,
-        filename: options.filename.take().map_or_else(|| validate::DEFAULT_FILENAME.into(), Arc::from),
+        source: text,
+        compiled,
+        only_compile,
+        kind,
+        filename,
         globals: std::mem::take(&mut options.globals),
         limits,
         tools: tools.names(),

@@ -17,7 +17,7 @@ use crate::execution::{ConsoleLevel, ConsoleLine, Request, SourceKind, ToolError
 use crate::value::{Value, cbor};
 
 /// Counts the changes of what is in this file.
-pub(super) const PROTOCOL: u32 = 1;
+pub(super) const PROTOCOL: u32 = 2;
 
 /// Bytes of the length before a frame.
 pub(super) const HEADER: usize = 4;
@@ -139,6 +139,10 @@ pub(super) struct Execute<'a> {
     block_timing_apis: bool,
     #[n(14)]
     allow_code_generation: bool,
+    #[n(15)]
+    compiled: bool,
+    #[n(16)]
+    only_compile: bool,
 }
 
 /// How a tool call was answered.
@@ -382,6 +386,8 @@ impl<'a> Execute<'a> {
             sanitize_stack_traces: limits.sanitize_stack_traces,
             block_timing_apis: limits.block_timing_apis,
             allow_code_generation: limits.allow_code_generation,
+            compiled: request.compiled,
+            only_compile: request.only_compile,
         }
     }
 
@@ -401,6 +407,8 @@ impl<'a> Execute<'a> {
         Ok(Request {
             id: self.id,
             source: self.source.into(),
+            compiled: self.compiled,
+            only_compile: self.only_compile,
             kind: kind.ok_or_else(|| Malformed(format!("there is no kind {} of source", self.kind)))?,
             filename: self.filename.into(),
             globals: self.globals.into_owned(),
@@ -615,6 +623,8 @@ mod tests {
         Request {
             id: 7,
             source: "return a".into(),
+            compiled: true,
+            only_compile: false,
             kind: SourceKind::Function,
             filename: "söme.js".into(),
             globals: vec![("a".into(), Value::Array(vec![Value::Undefined, Value::from("x"), Value::Number(-0.0)]))],
