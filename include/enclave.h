@@ -89,6 +89,12 @@ typedef struct enclave_outcome_t enclave_outcome_t;
 /// threads at once.
 typedef struct enclave_pool_t enclave_pool_t;
 
+/// A source that was compiled by `enclave_pool_compile`, to be run any number of times: each worker that runs it compiles
+/// it once, and keeps what it made as far as there is place (a 32nd of its memory limit for all that it keeps). Owned by
+/// the caller; it never changes, may be used from several threads at once and by any pool, and may outlive the one that
+/// compiled it.
+typedef struct enclave_script_t enclave_script_t;
+
 /// A tool call that waits for its answer: the first of `enclave_tool_call_resolve`, `_resolve_json`, `_resolve_cbor`
 /// and `_reject`. Any further answer gives INVALID_STATE and changes nothing, so that several threads may try. Freed
 /// with `enclave_tool_call_free`, when no thread uses it any more; if it has no answer then, the script's promise is
@@ -855,6 +861,9 @@ enclave_status_t enclave_value_to_cbor(const struct enclave_value_t *value,
                                        struct enclave_buffer_t *cbor,
                                        struct enclave_error_t **error);
 
+/// Frees a script; NULL is fine. Executions submitted with it keep what they need.
+void enclave_script_free(struct enclave_script_t *script);
+
 /// The name of a setting, such as `"max_workers"` or `"timeout_ms"`; NULL for a number that is none. Never freed.
 const char *enclave_setting_name(enclave_setting_t setting);
 
@@ -1025,6 +1034,16 @@ enclave_status_t enclave_pool_submit(const struct enclave_pool_t *pool,
                                      struct enclave_execution_t **execution,
                                      struct enclave_error_t **error);
 
+/// As `enclave_pool_submit`, for a compiled script. INVALID_ARGUMENT also for a NULL in its place.
+enclave_status_t enclave_pool_submit_script(const struct enclave_pool_t *pool,
+                                            const struct enclave_script_t *script,
+                                            const struct enclave_options_t *options,
+                                            enclave_complete_fn callback,
+                                            void *user_data,
+                                            enclave_finalizer_fn finalizer,
+                                            struct enclave_execution_t **execution,
+                                            struct enclave_error_t **error);
+
 /// Runs a script and waits for its outcome; `options` may be NULL. Gives the outcome's status. `outcome` (may be NULL)
 /// receives an outcome owned by the caller, always: also a refused submission (QUEUE_FULL, POOL_CLOSED,
 /// INVALID_ARGUMENT, INVALID_STATE inside a callback of the library, FORKED) is one.
@@ -1033,6 +1052,27 @@ enclave_status_t enclave_pool_run(const struct enclave_pool_t *pool,
                                   size_t source_len,
                                   const struct enclave_options_t *options,
                                   struct enclave_outcome_t **outcome);
+
+/// As `enclave_pool_run`, for a compiled script. INVALID_ARGUMENT also for a NULL in its place.
+enclave_status_t enclave_pool_run_script(const struct enclave_pool_t *pool,
+                                         const struct enclave_script_t *script,
+                                         const struct enclave_options_t *options,
+                                         struct enclave_outcome_t **outcome);
+
+/// Compiles a source without running it, and waits for that: it takes a place in the queue, the time that the limits
+/// allow, and counts as an execution. Of `options` (may be NULL) only the kind, the filename and the limits matter; the
+/// first two stay with the script. `script` receives a script owned by the caller, for `enclave_pool_run_script` and
+/// `enclave_pool_submit_script`.
+///
+/// Workers also keep compiled what comes twice as a plain source. A script is kept from the first time on, and its syntax
+/// errors are known before it is run: SYNTAX_ERROR, with an error that says where. All else is as for
+/// `enclave_pool_run`.
+enclave_status_t enclave_pool_compile(const struct enclave_pool_t *pool,
+                                      const char *source,
+                                      size_t source_len,
+                                      const struct enclave_options_t *options,
+                                      struct enclave_script_t **script,
+                                      struct enclave_error_t **error);
 
 /// Shuts a pool down: refuses submissions, drops what waits in the queue as POOL_CLOSED, waits at most `timeout_ms`
 /// milliseconds for what runs (`ENCLAVE_POOL_TIMEOUT`: the pool's setting; `ENCLAVE_NO_TIMEOUT`: without end) and then

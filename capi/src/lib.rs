@@ -27,7 +27,8 @@ pub mod text;
 
 pub mod value;
 
-pub mod setting;
+pub mod script;
+mod setting;
 
 pub mod callback;
 

@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_void};
 use std::mem::MaybeUninit;
 
-use enclave_core::{Error, ExecutionOptions, MAX_DURATION, Pool, PoolConfig};
+use enclave_core::{Error, ExecutionOptions, MAX_DURATION, Pool, PoolConfig, Source};
 
 use crate::boundary::{attempt, caught, guard, put, required};
 use crate::callback::{Context, enclave_finalizer_fn};
@@ -12,6 +12,7 @@ use crate::error::enclave_error_t;
 use crate::execution::{enclave_complete_fn, enclave_execution_t, time_to_wait};
 use crate::options::enclave_options_t;
 use crate::outcome::enclave_outcome_t;
+use crate::script::enclave_script_t;
 use crate::setting::{Overrides, enclave_setting_t};
 use crate::stats::{self, enclave_pool_stats_t};
 use crate::status::{ENCLAVE_INTERNAL, enclave_status_t};
@@ -116,12 +117,47 @@ pub unsafe extern "C" fn enclave_pool_submit(
     execution: Option<&mut MaybeUninit<*mut enclave_execution_t>>,
     error: Option<&mut MaybeUninit<*mut enclave_error_t>>,
 ) -> enclave_status_t {
+    // SAFETY: the caller keeps the contracts of text and callbacks.
+    unsafe {
+        let source = || text(source, source_len, "source").map(Source::from);
+        submit(pool, source, options, callback, Context::new(user_data, finalizer), execution, error)
+    }
+}
+
+/// As `enclave_pool_submit`, for a compiled script. INVALID_ARGUMENT also for a NULL in its place.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn enclave_pool_submit_script(
+    pool: Option<&enclave_pool_t>,
+    script: Option<&enclave_script_t>,
+    options: Option<&enclave_options_t>,
+    callback: enclave_complete_fn,
+    user_data: *mut c_void,
+    finalizer: enclave_finalizer_fn,
+    execution: Option<&mut MaybeUninit<*mut enclave_execution_t>>,
+    error: Option<&mut MaybeUninit<*mut enclave_error_t>>,
+) -> enclave_status_t {
     // SAFETY: the caller keeps the contract of callbacks.
-    let context = unsafe { Context::new(user_data, finalizer) };
+    unsafe {
+        let source = || required(script, "script").map(|script| Source::from(&script.0));
+        submit(pool, source, options, callback, Context::new(user_data, finalizer), execution, error)
+    }
+}
+
+/// # Safety
+///
+/// The caller keeps the contract of callbacks.
+unsafe fn submit(
+    pool: Option<&enclave_pool_t>,
+    source: impl FnOnce() -> Result<Source, Error>,
+    options: Option<&enclave_options_t>,
+    callback: enclave_complete_fn,
+    context: Context,
+    execution: Option<&mut MaybeUninit<*mut enclave_execution_t>>,
+    error: Option<&mut MaybeUninit<*mut enclave_error_t>>,
+) -> enclave_status_t {
     attempt(error, || {
         let submit = || {
-            // SAFETY: the caller keeps the contract of text.
-            let source = unsafe { text(source, source_len, "source") }?;
+            let source = source()?;
             let pool = required(pool, "pool")?;
             pool.pool.submit_with(source, pool.options(options)?, move |outcome| {
                 let context = context;
@@ -150,9 +186,29 @@ pub unsafe extern "C" fn enclave_pool_run(
     options: Option<&enclave_options_t>,
     outcome: Option<&mut MaybeUninit<*mut enclave_outcome_t>>,
 ) -> enclave_status_t {
+    // SAFETY: the caller keeps the contract of text.
+    run(pool, || unsafe { text(source, source_len, "source") }.map(Source::from), options, outcome)
+}
+
+/// As `enclave_pool_run`, for a compiled script. INVALID_ARGUMENT also for a NULL in its place.
+#[unsafe(no_mangle)]
+pub extern "C" fn enclave_pool_run_script(
+    pool: Option<&enclave_pool_t>,
+    script: Option<&enclave_script_t>,
+    options: Option<&enclave_options_t>,
+    outcome: Option<&mut MaybeUninit<*mut enclave_outcome_t>>,
+) -> enclave_status_t {
+    run(pool, || required(script, "script").map(|script| Source::from(&script.0)), options, outcome)
+}
+
+fn run(
+    pool: Option<&enclave_pool_t>,
+    source: impl FnOnce() -> Result<Source, Error>,
+    options: Option<&enclave_options_t>,
+    outcome: Option<&mut MaybeUninit<*mut enclave_outcome_t>>,
+) -> enclave_status_t {
     let result = caught(|| {
-        // SAFETY: the caller keeps the contract of text.
-        let source = unsafe { text(source, source_len, "source") }?;
+        let source = source()?;
         let pool = required(pool, "pool")?;
         pool.pool.run_detailed(source, pool.options(options)?)
     });
@@ -163,6 +219,33 @@ pub unsafe extern "C" fn enclave_pool_run(
             outcome.write(Box::into_raw(made));
         }
         status
+    })
+}
+
+/// Compiles a source without running it, and waits for that: it takes a place in the queue, the time that the limits
+/// allow, and counts as an execution. Of `options` (may be NULL) only the kind, the filename and the limits matter; the
+/// first two stay with the script. `script` receives a script owned by the caller, for `enclave_pool_run_script` and
+/// `enclave_pool_submit_script`.
+///
+/// Workers also keep compiled what comes twice as a plain source. A script is kept from the first time on, and its syntax
+/// errors are known before it is run: SYNTAX_ERROR, with an error that says where. All else is as for
+/// `enclave_pool_run`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn enclave_pool_compile(
+    pool: Option<&enclave_pool_t>,
+    source: *const c_char,
+    source_len: usize,
+    options: Option<&enclave_options_t>,
+    script: Option<&mut MaybeUninit<*mut enclave_script_t>>,
+    error: Option<&mut MaybeUninit<*mut enclave_error_t>>,
+) -> enclave_status_t {
+    attempt(error, || {
+        put(script, "script", || {
+            // SAFETY: the caller keeps the contract of text.
+            let source = unsafe { text(source, source_len, "source") }?;
+            let pool = required(pool, "pool")?;
+            pool.pool.compile(source, pool.options(options)?).map(enclave_script_t)
+        })
     })
 }
 

@@ -31,6 +31,14 @@ static void note(const char *name) {
         CHECK_ERROR(error, part);                            \
     } while (0)
 
+/* The same for one that makes a script. */
+#define MAKES_NO_SCRIPT(call, part)                             \
+    do {                                                        \
+        enclave_script_t *script = (enclave_script_t *)&called; \
+        REFUSED(call, part);                                    \
+        CHECK(script == NULL);                                  \
+    } while (0)
+
 /* The same for a function that makes something. */
 #define MAKES_NOTHING(call, part)                            \
     do {                                                     \
@@ -287,6 +295,7 @@ static void a_registration_that_fails_runs_its_finalizer_once(void) {
     FINALIZES(enclave_pool_register_tool(pool, "a b", Z, no_callback, &finalized, count, NULL));
     FINALIZES(F(enclave_pool_submit)(NULL, "1", Z, NULL, no_outcome, &finalized, count, NULL, NULL));
     FINALIZES(enclave_pool_submit(pool, NULL, Z, NULL, no_outcome, &finalized, count, NULL, NULL));
+    FINALIZES(F(enclave_pool_submit_script)(pool, NULL, NULL, no_outcome, &finalized, count, NULL, NULL));
     FINALIZES(enclave_pool_submit(pool, "'\xff'", Z, NULL, no_outcome, &finalized, count, NULL, NULL));
     FINALIZES(enclave_pool_submit(pool, "1", TOO_LONG, NULL, no_outcome, &finalized, count, NULL, NULL));
 
@@ -361,7 +370,15 @@ static void a_pool_refuses_by_name(void) {
         CHECK(enclave_outcome_value(outcome) == NULL && enclave_outcome_stats(outcome)->execution_id == 0);
         enclave_outcome_free(outcome);
     }
+    MAKES_NO_SCRIPT(F(enclave_pool_compile)(NULL, "1", Z, NULL, &script, &error), "pool is NULL");
+    MAKES_NO_SCRIPT(enclave_pool_compile(pool, NULL, Z, NULL, &script, &error), "source is NULL");
+    MAKES_NO_SCRIPT(enclave_pool_compile(pool, "1", TOO_LONG, NULL, &script, &error), "source");
+    REFUSED(enclave_pool_compile(pool, "1", Z, NULL, NULL, &error), "script is NULL");
+    F(enclave_script_free)(NULL);
     enclave_outcome_t *outcome;
+    CHECK_STATUS(F(enclave_pool_run_script)(pool, NULL, NULL, &outcome), ENCLAVE_INVALID_ARGUMENT);
+    CHECK(strstr(enclave_error_message(enclave_outcome_error(outcome), NULL), "script is NULL") != NULL);
+    enclave_outcome_free(outcome);
     CHECK_STATUS(enclave_pool_run(NULL, "1", Z, NULL, &outcome), ENCLAVE_INVALID_ARGUMENT);
     CHECK(strstr(enclave_error_message(enclave_outcome_error(outcome), NULL), "pool is NULL") != NULL);
     enclave_outcome_free(outcome);
