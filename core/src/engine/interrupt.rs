@@ -8,12 +8,13 @@
 //! first: the job loop, conversion, every host function.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use mozjs::rust::ThreadSafeJSContext;
 
 use crate::execution::ToolError;
+use crate::sync::{Bell, Watch, lock};
 use crate::value::Value;
 use crate::worker::{Control, KillReason};
 
@@ -39,15 +40,15 @@ pub(crate) struct Link {
     /// The isolate's thread, as long as the isolate lives: its id may be another's afterwards.
     thread: Mutex<Option<libc::pid_t>>,
     answers: Mutex<Answers>,
-    changed: Condvar,
+    /// For the isolate, when it waits for answers.
+    bell: Bell,
+    watch: Watch,
 }
 
 #[derive(Default)]
 struct Answers {
     execution_id: u64,
     waiting: Vec<Answer>,
-    /// Whether the isolate sleeps on `changed`.
-    asleep: bool,
 }
 
 impl Link {
@@ -60,17 +61,18 @@ impl Link {
             // SAFETY: no preconditions.
             thread: Mutex::new(Some(unsafe { libc::gettid() })),
             answers: Mutex::default(),
-            changed: Condvar::new(),
+            bell: Bell::default(),
+            watch: Watch::default(),
         })
     }
 
     fn answers(&self) -> MutexGuard<'_, Answers> {
-        self.answers.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        lock(&self.answers)
     }
 
     /// The isolate ends.
     pub(super) fn leave(&self) {
-        *self.thread.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = None;
+        *lock(&self.thread) = None;
     }
 
     pub(super) fn begin(&self, execution_id: u64) {
@@ -131,9 +133,8 @@ impl Link {
         let mut answers = self.answers();
         if answers.execution_id == execution_id {
             answers.waiting.push(answer);
-            if answers.asleep {
-                self.changed.notify_one();
-            }
+            drop(answers);
+            self.bell.ring();
         }
     }
 
@@ -144,20 +145,19 @@ impl Link {
 
     /// Sleeps until there is an answer, the execution is killed or `until` has come.
     pub(super) fn wait(&self, until: Option<Instant>) {
+        let mut watched = until.is_some();
         let mut answers = self.answers();
-        while answers.waiting.is_empty() && !self.killed() {
-            answers.asleep = true;
-            answers = match until {
-                None => self.changed.wait(answers).unwrap_or_else(|poisoned| poisoned.into_inner()),
-                Some(until) => {
-                    let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else {
-                        break;
-                    };
-                    self.changed.wait_timeout(answers, left).unwrap_or_else(|poisoned| poisoned.into_inner()).0
-                }
-            };
+        while answers.waiting.is_empty() && !self.killed() && until.is_none_or(|until| until > Instant::now()) {
+            if watched {
+                answers = self.bell.sleep(answers, until);
+            } else {
+                self.bell.hush();
+                drop(answers);
+                self.watch.until(|| self.bell.rung());
+                watched = true;
+                answers = self.answers();
+            }
         }
-        answers.asleep = false;
     }
 }
 
@@ -171,9 +171,9 @@ impl Control for Link {
             Err(_) => return,
         }
         self.context.request_interrupt_callback();
-        if self.answers().asleep {
-            self.changed.notify_one();
-        }
+        // With the lock, so that an isolate that has looked for a kill before sleeps by now, and hears it.
+        drop(self.answers());
+        self.bell.ring();
     }
 
     fn cpu_time(&self) -> Option<Duration> {
@@ -183,7 +183,7 @@ impl Control for Link {
     /// A thread cannot be ended, but those that are of use need not share the processors equally with it. It is not
     /// stopped altogether: it may hold a lock that others need (the allocator has some), and shall end some day.
     fn abandon(&self) {
-        let thread = self.thread.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let thread = lock(&self.thread);
         if let Some(thread) = *thread {
             // SAFETY: plain calls on a thread of ours, which cannot end while `thread` is locked. Should they fail, it
             // goes on as before.

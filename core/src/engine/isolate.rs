@@ -163,7 +163,7 @@ impl State {
 }
 
 impl Current {
-    fn new(request: Request, host: Option<NonNull<dyn Host>>) -> Self {
+    fn new(request: Request, host: Option<NonNull<dyn Host>>, cpu_start: Duration) -> Self {
         let started = Instant::now();
         let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Current {
@@ -171,7 +171,7 @@ impl Current {
             request,
             host,
             started,
-            cpu_start: thread_cpu_time(),
+            cpu_start,
             frozen_time: since_1970.as_millis() as f64,
             tool_calls: Cell::new(0),
             pending_tool_calls: RefCell::default(),
@@ -199,7 +199,7 @@ impl Current {
             max_messages_per_second: 1,
             max_pending_tool_calls: 0,
         };
-        Current::new(request, None)
+        Current::new(request, None, Duration::ZERO)
     }
 
     /// What the execution has taken so far, but for what only the pool knows.
@@ -306,7 +306,7 @@ impl Isolate {
     pub(crate) fn execute(&mut self, request: &Request, host: &dyn Host) -> Report {
         // SAFETY: only the lifetime is erased; the pointer is dropped below, before this function returns.
         let host = unsafe { std::mem::transmute::<NonNull<dyn Host + '_>, NonNull<dyn Host>>(NonNull::from(host)) };
-        *self.state.current.borrow_mut() = Current::new(request.clone(), Some(host));
+        *self.state.current.borrow_mut() = Current::new(request.clone(), Some(host), thread_cpu_time());
         self.state.ledger.begin();
         self.state.link.begin(request.id);
 
