@@ -34,6 +34,7 @@ class Workload:
             "workload": self.name,
             "source": self.source,
             "expect": self.make_expect() if self.make_expect else self.expect,
+            "tool_calls": self.tool_calls,
         }
         if self.make_input is not None:
             result["input"] = self.make_input()
@@ -91,8 +92,8 @@ _ALL = [
     Workload("typical", "a script of 1 KB: map, filter, reduce, JSON, a regular expression", _file("typical"), None),
     Workload("source_10k", "a program of 10 KB, most of whose functions are called", _file("source_10k"), None),
     Workload("fannkuch", "compute: permutations", _file("fannkuch"), [8629, 30]),
-    Workload("nbody", "compute: planets", _file("nbody"), ["-0.169075164", "-0.169078071"]),
-    Workload("spectral_norm", "compute: a matrix", _file("spectral_norm"), "1.274224047"),
+    Workload("nbody", "compute: planets", _file("nbody"), ["-0.169075164", "-0.169079859"]),
+    Workload("spectral_norm", "compute: a matrix", _file("spectral_norm"), "1.274224081"),
     Workload(
         "scheduler",
         "compute: objects and methods",

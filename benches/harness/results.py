@@ -131,6 +131,22 @@ def report(rows: Sequence[dict[str, Any]]) -> None:
             )
 
 
+def report_times(rows: Sequence[dict[str, Any]]) -> None:
+    """Print what is no execution: times, and memory."""
+    shown = [each for each in rows if each["op"] != "run"]
+    if any("p50_us" in each for each in shown):
+        print(f"\n{'':<66}{'p50 ms':>10}{'p99 ms':>10}{'max ms':>10}")
+    for each in shown:
+        name = f"{each['group']}, {each['isolation']}"
+        if "p50_us" in each:
+            values = "".join(f"{each[key] / 1000:>10.2f}" for key in ("p50_us", "p99_us", "max_us"))
+            print(f"  {name:<64}{values}")
+        elif "pss_bytes" in each:
+            print(f"  {name:<64}{each['pss_bytes'] / 1e6:>10.2f} MB (PSS)")
+        else:
+            print(f"  {name:<64}{each.get('unsupported') or each.get('error')}")
+
+
 def _text(path: str) -> str:
     try:
         return Path(path).read_text()

@@ -45,5 +45,5 @@ let px = 0, py = 0, pz = 0;
 for (const { vx, vy, vz, mass } of bodies) { px += vx * mass; py += vy * mass; pz += vz * mass; }
 bodies[0].vx = -px / MASS; bodies[0].vy = -py / MASS; bodies[0].vz = -pz / MASS;
 const before = energy();
-for (let i = 0; i < 50000; i++) advance(0.01);
+for (let i = 0; i < 100000; i++) advance(0.01);
 [before.toFixed(9), energy().toFixed(9)];

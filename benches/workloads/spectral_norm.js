@@ -14,7 +14,7 @@ function transposedTimes(v, out) {
     out[i] = sum;
   }
 }
-const n = 350;
+const n = 400;
 const u = new Float64Array(n).fill(1), v = new Float64Array(n), w = new Float64Array(n);
 for (let i = 0; i < 10; i++) {
   times(u, w); transposedTimes(w, v);
