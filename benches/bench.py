@@ -25,6 +25,7 @@ CONCURRENT = ("tiny", "typical", "source_10k", "fannkuch", "data_1mb")
 WORKERS = (1, 2, 4)
 QUEUE_DEPTHS = (1, 10, 100, 1000, 10_000)
 SUBMITTERS = (1, 8, 64)
+NO_OPTIONS: dict[str, Any] = {}
 LOOP = "for (;;);"
 # Engine code that never looks whether it shall end.
 NATIVE = "const a = 'a'.repeat(2 ** 24); a.indexOf('a'.repeat(2 ** 23) + 'b')"
@@ -67,7 +68,7 @@ def executions(running: dict[str, Contestant], quick: bool) -> Iterator[Cell]:
 
     for name in ("tiny", "source_10k"):
         for contestant in ours:
-            for options in ({}, {"compiled": True}):
+            for options in (NO_OPTIONS, {"compiled": True}):
                 yield cell(contestant, WORKLOADS[name], options=options, group=f"{name}, compiled once")
 
     if "rust" not in running:
@@ -80,9 +81,8 @@ def executions(running: dict[str, Contestant], quick: bool) -> Iterator[Cell]:
                 rust, tiny, mode="concurrent", isolation=isolation, in_flight=depth, count=QUEUE_DEPTHS[-1], group=group
             )
     for submitters in SUBMITTERS:
-        options = {"submitters": submitters}
-        yield cell(rust, tiny, mode="concurrent", workers=2, options=options, group="submitters")
-    for options in ({}, {"stats": "callback"}, {"stats": "poll"}):
+        yield cell(rust, tiny, mode="concurrent", workers=2, options={"submitters": submitters}, group="submitters")
+    for options in (NO_OPTIONS, {"stats": "callback"}, {"stats": "poll"}):
         yield cell(rust, tiny, options=options, group="stats every millisecond")
 
 
@@ -116,7 +116,7 @@ def fresh(group: str, contestant: Contestant, request: dict[str, Any], samples: 
     return result
 
 
-def once_a_process(rust: Contestant, quick: bool) -> Iterator[tuple[str, dict[str, Any], int]]:
+def once_a_process(quick: bool) -> Iterator[tuple[str, dict[str, Any], int]]:
     """Give what `fresh` shall do. What leaves a thread busy comes last."""
     samples = 5 if quick else 20
     yield "the first result of a process, engine included", {"op": "cold_start", "isolation": "thread"}, samples
@@ -129,7 +129,9 @@ def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="make bench ARGS=...", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="three short rounds, and fewer combinations")
-    parser.add_argument("--only", metavar="TEXT", action="append", help="only groups whose name holds this; may be repeated")
+    parser.add_argument(
+        "--only", metavar="TEXT", action="append", help="only groups whose name holds this; may be repeated"
+    )
     parser.add_argument("--publish", action="store_true", help="write results and plots to docs/benchmarks")
     parser.add_argument("--rounds", type=int, help="rounds of each line (default 5)")
     parser.add_argument("--seconds", type=float, help="what one round of one line takes (default 0.25)")
@@ -143,7 +145,9 @@ def main() -> int:
     settings.rounds = options.rounds or settings.rounds
     settings.seconds = options.seconds or settings.seconds
     before = machine()
-    wanted = lambda group: not options.only or any(text in group for text in options.only)  # noqa: E731
+
+    def wanted(group: str) -> bool:
+        return not options.only or any(text in group for text in options.only)
 
     running, skipped = start(contestants())
     for name, why in skipped.items():
@@ -156,7 +160,7 @@ def main() -> int:
     for contestant in running:
         contestant.stop()
     if "rust" in by_name:
-        for group, request, samples in once_a_process(by_name["rust"], options.quick):
+        for group, request, samples in once_a_process(options.quick):
             if wanted(group):
                 rows.append(row(fresh(group, by_name["rust"], request, samples)))
 

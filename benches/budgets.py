@@ -26,9 +26,9 @@ class Budget:
 def find(rows: Sequence[Row], group: str, contestant: str, **more: Any) -> Row | None:
     """Give the row with these values, if it was measured."""
     for each in rows:
-        if each["group"] == group and each["contestant"] == contestant and each.get("rounds"):
-            if all(each.get(key) == value for key, value in more.items()):
-                return each
+        values = {"group": group, "contestant": contestant, **more}
+        if each.get("rounds") and all(each.get(key) == value for key, value in values.items()):
+            return each
     return None
 
 
@@ -37,7 +37,10 @@ def _summary(values: list[float]) -> Measured | None:
 
 
 def _pairs(
-    key: str, a: tuple[str, str, dict[str, Any]], b: tuple[str, str, dict[str, Any]], how: Callable[[float, float], float]
+    key: str,
+    a: tuple[str, str, dict[str, Any]],
+    b: tuple[str, str, dict[str, Any]],
+    how: Callable[[float, float], float],
 ) -> Callable[[Sequence[Row]], Measured | None]:
     """Combine the values of two rows, round by round: those of one round were measured one after the other."""
 
@@ -45,7 +48,9 @@ def _pairs(
         x, y = find(rows, a[0], a[1], **a[2]), find(rows, b[0], b[1], **b[2])
         if x is None or y is None:
             return None
-        return _summary([how(p[key], q[key]) for p, q in zip(x["rounds"], y["rounds"]) if key in p and key in q])
+        return _summary(
+            [how(p[key], q[key]) for p, q in zip(x["rounds"], y["rounds"], strict=False) if key in p and key in q]
+        )
 
     return measure
 
@@ -108,7 +113,9 @@ BUDGETS = [
         "compiled script of 10 KB, thread: time over that of its source",
         0.6,
         "x",
-        _pairs("p50_us", (COMPILED, "rust", {"options": {"compiled": True}}), (COMPILED, "rust", {"options": None}), _over),
+        _pairs(
+            "p50_us", (COMPILED, "rust", {"options": {"compiled": True}}), (COMPILED, "rust", {"options": None}), _over
+        ),
     ),
     Budget(
         "1+1: p50 of process isolation beyond that of threads",
@@ -165,8 +172,12 @@ BUDGETS = [
         "ms",
         _one("start of a worker to its first result", "p50_us", 1e-3, isolation="process"),
     ),
-    Budget("idle worker, thread: PSS", 2, "MB", _one("memory of an idle worker", "pss_bytes", 1e-6, isolation="thread")),
-    Budget("idle worker, process: PSS", 12, "MB", _one("memory of an idle worker", "pss_bytes", 1e-6, isolation="process")),
+    Budget(
+        "idle worker, thread: PSS", 2, "MB", _one("memory of an idle worker", "pss_bytes", 1e-6, isolation="thread")
+    ),
+    Budget(
+        "idle worker, process: PSS", 12, "MB", _one("memory of an idle worker", "pss_bytes", 1e-6, isolation="process")
+    ),
     *(
         Budget(
             f"kill of an endless loop, {isolation}: p99 after its deadline",

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import matplotlib
+import matplotlib as mpl
 
-matplotlib.use("svg")
+mpl.use("svg")
 # The same results give the same file.
-matplotlib.rcParams["svg.hashsalt"] = "enclave"
-matplotlib.rcParams["svg.fonttype"] = "path"
+mpl.rcParams["svg.hashsalt"] = "enclave"
+mpl.rcParams["svg.fonttype"] = "path"
 
-from matplotlib import pyplot  # noqa: E402
+from matplotlib import pyplot as plt  # noqa: E402
 
 from harness import ratio  # noqa: E402
 
@@ -24,7 +24,7 @@ def draw(results: dict[str, Any], directory: Path) -> list[Path]:
     """Draw what was measured, and give the files."""
     drawn = []
     for name, make in (("latency", _latency), ("throughput", _throughput), ("scaling", _scaling), ("queue", _queue)):
-        figure, axes = pyplot.subplots(figsize=(7.5, 3.6), layout="constrained")
+        figure, axes = plt.subplots(figsize=(7.5, 3.6), layout="constrained")
         if make(results["rows"], axes):
             machine = results["machine"]
             axes.text(
@@ -36,7 +36,7 @@ def draw(results: dict[str, Any], directory: Path) -> list[Path]:
             path = directory / f"{name}.svg"
             figure.savefig(path, metadata={"Date": None})
             drawn.append(path)
-        pyplot.close(figure)
+        plt.close(figure)
     return drawn
 
 
@@ -49,9 +49,13 @@ def _latency(rows: list[dict[str, Any]], axes: Any) -> bool:
     """Show p50 of 1+1 through each interface; the line goes from p10 to p99."""
     shown = [each for each in _find(rows, "tiny, sequential") if each["contestant"] in NAMES]
     for place, each in enumerate(shown):
-        axes.barh(place, each["p50_us"], color=COLOURS[each["contestant"]], alpha=1 if each["isolation"] == "thread" else 0.6)
+        axes.barh(
+            place, each["p50_us"], color=COLOURS[each["contestant"]], alpha=1 if each["isolation"] == "thread" else 0.6
+        )
         axes.plot([each["p10_us"], each["p99_us"]], [place, place], color="black", linewidth=1)
-    named = [NAMES[each["contestant"]] + ("" if "bare" in each["contestant"] else f", {each['isolation']}") for each in shown]
+    named = [
+        NAMES[each["contestant"]] + ("" if "bare" in each["contestant"] else f", {each['isolation']}") for each in shown
+    ]
     axes.set_yticks(range(len(shown)), named)
     axes.invert_yaxis()
     axes.set_xlabel("µs for 1+1 in a fresh realm: p50 (bar), p10 to p99 (line)")
@@ -89,8 +93,8 @@ def _scaling(rows: list[dict[str, Any]], axes: Any) -> bool:
             if found:
                 shown = True
                 axes.plot(
-                    [each["workers"] for each in found], [each["per_second"] for each in found], "o-",
-                    color=COLOURS[name], linestyle="-" if isolation == "thread" else ":",
+                    [each["workers"] for each in found], [each["per_second"] for each in found],
+                    color=COLOURS[name], marker="o", linestyle="-" if isolation == "thread" else ":",
                     label=f"{NAMES[name]}, {isolation}",
                 )  # fmt: skip
     axes.set_xticks([1, 2, 4])
@@ -110,8 +114,8 @@ def _queue(rows: list[dict[str, Any]], axes: Any) -> bool:
         if found:
             shown = True
             axes.plot(
-                [each["in_flight"] for each in found], [1e6 / each["per_second"] for each in found], "o-",
-                color=COLOURS["rust"], linestyle="-" if isolation == "thread" else ":", label=isolation,
+                [each["in_flight"] for each in found], [1e6 / each["per_second"] for each in found],
+                color=COLOURS["rust"], marker="o", linestyle="-" if isolation == "thread" else ":", label=isolation,
             )  # fmt: skip
     axes.set_xscale("log")
     axes.set_ylim(bottom=0)

@@ -69,7 +69,8 @@ def _records() -> dict[str, Any]:
 def _changed_records() -> dict[str, Any]:
     records = _records()["records"]
     changed = [
-        {**r, "name": r["name"].upper(), "tags": [f"#{tag}" for tag in r["tags"]], "score": r["score"] * 2} for r in records
+        {**r, "name": r["name"].upper(), "tags": [f"#{tag}" for tag in r["tags"]], "score": r["score"] * 2}
+        for r in records
     ]
     return {"active": sum(r["active"] for r in records), "records": changed}
 

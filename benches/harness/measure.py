@@ -125,7 +125,9 @@ def _calibrate(each: Cell, settings: Settings) -> None:
         took = answer["seconds"]
         if took >= CALIBRATED or count >= settings.most:
             break
-        count = min(settings.most, max(count * 2, int(count * CALIBRATED * 1.5 / max(took, 1e-6))) if count > 4 else count * 5)
+        count = min(
+            settings.most, max(count * 2, int(count * CALIBRATED * 1.5 / max(took, 1e-6))) if count > 4 else count * 5
+        )
     each.count = max(1, min(settings.most, round(count * settings.seconds / max(took, 1e-9))))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 import os
 import platform
@@ -14,8 +14,6 @@ from typing import Any
 
 from .contestant import Contestant
 from .measure import Cell, Settings
-
-FIELDS = ("per_second", "p10_us", "p50_us", "p99_us", "max_us")
 
 
 def row(each: Cell) -> dict[str, Any]:
@@ -45,7 +43,7 @@ def row(each: Cell) -> dict[str, Any]:
 
 def ratio(a: dict[str, Any], b: dict[str, Any], key: str = "per_second") -> tuple[float, float, float] | None:
     """Give a : b, the median over the rounds (which took turns), and the least and the most."""
-    pairs = zip(a.get("rounds", ()), b.get("rounds", ()))
+    pairs = zip(a.get("rounds", ()), b.get("rounds", ()), strict=False)
     ratios = sorted(x[key] / y[key] for x, y in pairs if key in x and key in y and y[key])
     return (statistics.median(ratios), ratios[0], ratios[-1]) if ratios else None
 
@@ -53,12 +51,20 @@ def ratio(a: dict[str, Any], b: dict[str, Any], key: str = "per_second") -> tupl
 def machine() -> dict[str, Any]:
     """Say what all this was measured on."""
     model = next(
-        (line.partition(":")[2].strip() for line in _text("/proc/cpuinfo").splitlines() if line.startswith("model name")),
+        (
+            line.partition(":")[2].strip()
+            for line in _text("/proc/cpuinfo").splitlines()
+            if line.startswith("model name")
+        ),
         platform.machine(),
     )
     memory = next((line.split()[1] for line in _text("/proc/meminfo").splitlines() if line.startswith("MemTotal")), "0")
     system = next(
-        (line.partition("=")[2].strip('"') for line in _text("/etc/os-release").splitlines() if line.startswith("PRETTY_NAME")),
+        (
+            line.partition("=")[2].strip('"')
+            for line in _text("/etc/os-release").splitlines()
+            if line.startswith("PRETTY_NAME")
+        ),
         platform.system(),
     )
     return {
@@ -81,7 +87,7 @@ def write(
 ) -> dict[str, Any]:
     """Write all as JSON, and give it."""
     results = {
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "date": dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
         "commit": _commit(),
         "machine": {**machine_before, "load_after": round(os.getloadavg()[0], 2)},
         "versions": {contestant.name: contestant.greeting for contestant in contestants},
@@ -96,7 +102,8 @@ def write(
 
 def read(path: Path) -> dict[str, Any]:
     """Read what `write` has written."""
-    return json.loads(path.read_text())
+    results: dict[str, Any] = json.loads(path.read_text())
+    return results
 
 
 def label(result: dict[str, Any]) -> str:
@@ -124,7 +131,11 @@ def report(rows: Sequence[dict[str, Any]]) -> None:
                 print(f"  {label(each):<36}{'error: ' if each.get('error') else '– '}{why}")
                 continue
             compared = ratio(each, group[0])
-            beside = "" if compared is None or each is group[0] else f"  {compared[0]:.2f} ({compared[1]:.2f}–{compared[2]:.2f})"
+            beside = (
+                ""
+                if compared is None or each is group[0]
+                else f"  {compared[0]:.2f} ({compared[1]:.2f}–{compared[2]:.2f})"
+            )
             print(
                 f"  {label(each):<36}{each['per_second']:>12,.1f}{each.get('p50_us', float('nan')):>11,.1f}"
                 f"{each.get('p99_us', float('nan')):>11,.1f}{each['spread']:>8.0%}{beside}"
@@ -157,6 +168,8 @@ def _text(path: str) -> str:
 def _commit() -> str:
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent).stdout.strip()
+        return subprocess.run(
+            command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent
+        ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"

@@ -12,13 +12,13 @@ use enclave_bench::{Failure, count, round, serve, text, unsupported};
 use mozjs::context::JSContext;
 use mozjs::gc::RootedTraceableBox;
 use mozjs::jsapi::JS::CompartmentSpecifier;
-use mozjs::jsapi::{GCReason, GetObjectZone, Heap, JSObject, OnNewGlobalHookOption};
+use mozjs::jsapi::{GCReason, GetObjectZone, Heap, JSGCParamKey, JSObject, OnNewGlobalHookOption};
 use mozjs::jsval::UndefinedValue;
 use mozjs::realm::AutoRealm;
 use mozjs::rooted;
 use mozjs::rust::wrappers2::{
     Compile1, JS_ClearPendingException, JS_DefineProperty, JS_ExecuteScript, JS_GC, JS_NewGlobalObject, JS_ParseJSON,
-    ToJSON,
+    JS_SetGCParameter, ToJSON,
 };
 use mozjs::rust::{
     CompileOptionsWrapper, JSEngine, RealmOptions, Runtime, SIMPLE_GLOBAL_CLASS, transform_str_to_source_text,
@@ -26,6 +26,7 @@ use mozjs::rust::{
 use serde_json::{Value, json};
 
 const EXECUTIONS_PER_GC: u32 = 50;
+const MAX_NURSERY: u32 = 4 * 1024 * 1024;
 
 unsafe extern "C" {
     // js::DisableExtraThreads(), which the bindings do not have.
@@ -67,6 +68,13 @@ impl Bare {
     fn new(mut runtime: Runtime, shared: bool) -> Bare {
         let mut options = RealmOptions::default();
         options.creationOptions_.sharedMemoryAndAtomics_ = false;
+        options.creationOptions_.defineSharedArrayBufferConstructor_ = false;
+        // As enclave's: a small nursery stays in the caches, and nothing is gained by collecting in steps.
+        // SAFETY: plain calls on this thread's context.
+        unsafe {
+            JS_SetGCParameter(runtime.cx(), JSGCParamKey::JSGC_MAX_NURSERY_BYTES, MAX_NURSERY);
+            JS_SetGCParameter(runtime.cx(), JSGCParamKey::JSGC_INCREMENTAL_GC_ENABLED, 0);
+        }
         let anchor = RootedTraceableBox::new(Heap::default());
         if shared {
             anchor.set(new_global(runtime.cx(), &options));
@@ -131,6 +139,8 @@ impl Bare {
                 }
             }
             let options = CompileOptionsWrapper::new(cx, c"main.js".to_owned(), 1);
+            // There is no debugger that would want a list of all scripts.
+            (*options.ptr)._base.hideScriptFromDebugger_ = true;
             let mut units = transform_str_to_source_text(source);
             rooted!(&in(cx) let script = Compile1(cx, options.ptr, &mut units));
             if script.get().is_null() || !JS_ExecuteScript(cx, script.handle(), value.handle_mut()) {
