@@ -41,6 +41,7 @@ PYTHON ?= python3
 PACKAGE := bindings/python
 VENV := $(CURDIR)/target/venv
 WHEELS := target/dist
+BENCH_VENV := $(CURDIR)/target/bench/venv
 
 C_TESTS = $(filter-out target/tests/c/conformance,$(patsubst tests/c/%.c,target/tests/c/%,$(wildcard tests/c/*.c)))
 EXAMPLES := target/examples
@@ -50,6 +51,7 @@ GO ?= go
 GO_ENV = PKG_CONFIG_PATH=$(STAGE)/lib/pkgconfig CGO_LDFLAGS="-Wl,-rpath,$(STAGE)/lib" \
 	CGO_CFLAGS="-O2 -g -DENCLAVE_HEADER=$$(sha256sum include/enclave.h | cut -c 1-16)"
 GO_MODULES := bindings/go bindings/go/prometheus
+GO_PROGRAMS := benches/contestants/go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 5s
 
@@ -145,8 +147,8 @@ python: wheel ## Install the Python package into target/venv, with what its test
 .PHONY: lint-python
 lint-python: python
 	$(call step,"Lint the Python package")
-	$(VENV)/bin/ruff check $(PACKAGE) examples/python
-	$(VENV)/bin/ruff format --check $(PACKAGE) examples/python
+	$(VENV)/bin/ruff check $(PACKAGE) examples/python benches
+	$(VENV)/bin/ruff format --check $(PACKAGE) examples/python benches
 	cd $(PACKAGE) && $(VENV)/bin/mypy -p enclave && $(VENV)/bin/mypy enclave_build.py ../../examples/python
 	cd $(PACKAGE) && $(VENV)/bin/stubtest enclave._enclave
 
@@ -154,11 +156,6 @@ lint-python: python
 test-python: lint-python ## Run the Python tests; ARGS="-k name" and the like
 	$(call step,"Python tests (two minutes)")
 	cd $(PACKAGE) && $(VENV)/bin/python -m pytest -q $(ARGS)
-
-.PHONY: bench-python
-bench-python: python stage ## Measure the Python package beside the C ABI
-	$(CC) -O2 $(WARNINGS) $(PACKAGE)/benches/run.c $(LINK_STAGED) -o target/bench-run
-	$(VENV)/bin/python $(PACKAGE)/benches/bench.py target/bench-run $(WHEELS)
 
 # --- Run
 
@@ -174,17 +171,30 @@ run: examples ## Build, install into target/stage, and run the scripts of exampl
 	$(call step,"Run the scripts (some seconds)")
 	$(EXAMPLES)/run_scripts $(or $(SCRIPTS),examples/scripts)
 
+# --- Measure
+
+$(BENCH_VENV)/ready: benches/requirements.txt
+	@scripts/setup python
+	@$(PYTHON) -m venv --clear $(BENCH_VENV)
+	@$(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+.PHONY: bench-programs
+bench-programs: stage python setup-go $(BENCH_VENV)/ready
+	$(call step,"Compile the programs of the benchmarks (a minute the first time)")
+	$(CARGO) build --release --locked -p enclave-bench
+	@mkdir -p target/bench/bin
+	$(CC) -std=gnu11 $(CFLAGS) $(WARNINGS) benches/contestants/c/bench.c $(LINK_STAGED) -o target/bench/bin/c
+	@module=benches/contestants/go; $(in_go_module) && $(GO) build -o $(CURDIR)/target/bench/bin/go .
+
 .PHONY: bench
-bench: setup ## Measure executions per second and latencies
-	$(CARGO) bench --locked -p enclave-core --bench pool -- $(ARGS)
+bench: bench-programs ## Measure everything beside the bare engine (ten minutes); ARGS="--quick", "--only tiny", "--publish"
+	$(call step,"Benchmarks (under ten minutes; with --quick a minute or two)")
+	$(BENCH_VENV)/bin/python benches/bench.py $(ARGS)
 
-.PHONY: bench-isolation
-bench-isolation: setup ## Compare worker processes with worker threads
-	$(CARGO) bench --locked -p enclave-core --bench isolation
-
-.PHONY: bench-go
-bench-go: stage setup-go ## The same through the Go package, beside the C call
-	@module=bindings/go; $(in_go_module) && $(GO) test -run '^$$' -bench . -benchtime $(or $(BENCHTIME),2s) .
+.PHONY: soak
+soak: setup ## Run a million executions, some hostile, and see that nothing grows; N=100000 runs fewer
+	$(CARGO) bench --locked -p enclave-core --bench soak -- $(N)
 
 # --- Test
 
@@ -231,9 +241,9 @@ setup-go:
 .PHONY: test-go
 test-go: stage setup-go ## Check and test the Go modules
 	$(call step,"Go: format and vet and staticcheck (a minute the first time)")
-	@unformatted=$$(gofmt -l bindings/go); [[ -z $$unformatted ]] || { echo "gofmt these: $$unformatted"; exit 1; }
+	@unformatted=$$(gofmt -l bindings/go $(GO_PROGRAMS)); [[ -z $$unformatted ]] || { echo "gofmt these: $$unformatted"; exit 1; }
 	@for module in $(GO_MODULES); do for licence in LICENSE-*; do cmp $$licence $$module/$$licence; done; done
-	@for module in $(GO_MODULES); do ($(in_go_module) && $(GO) mod tidy -diff && $(GO) vet ./... && $(GO) run $(STATICCHECK) ./...); done
+	@for module in $(GO_MODULES) $(GO_PROGRAMS); do ($(in_go_module) && $(GO) mod tidy -diff && $(GO) vet ./... && $(GO) run $(STATICCHECK) ./...); done
 	$(call step,"Go: tests and examples (a minute)")
 	@for module in $(GO_MODULES); do ($(in_go_module) && $(GO) test -count=1 ./...); done
 	$(call step,"Go: tests with the race detector and then with the checks of cgo while garbage is always collected (two minutes)")
@@ -315,8 +325,8 @@ lint: setup-test lint-header ## Check formatting, clippy, header and documentati
 .PHONY: fmt
 fmt: ## Format the Rust and Go code, and the Python code once `make python` has been run
 	$(CARGO) fmt --all
-	gofmt -w bindings/go
-	@[[ ! -x $(VENV)/bin/ruff ]] || $(VENV)/bin/ruff format $(PACKAGE) examples/python
+	gofmt -w bindings/go $(GO_PROGRAMS)
+	@[[ ! -x $(VENV)/bin/ruff ]] || $(VENV)/bin/ruff format $(PACKAGE) examples/python benches
 
 .PHONY: doc
 doc: setup ## Build the documentation of the Rust crates

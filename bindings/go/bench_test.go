@@ -4,13 +4,10 @@ import (
 	"context"
 	"fmt"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/enclave/enclave/bindings/go/internal/cbench"
 )
 
 func benchPool(b *testing.B, workers int) *Pool {
@@ -28,42 +25,6 @@ func benchPool(b *testing.B, workers int) *Pool {
 		}
 	}
 	return pool
-}
-
-// BenchmarkRunOverC says what pool.Run costs beyond enclave_pool_run, in turns, on two pools with one worker each.
-func BenchmarkRunOverC(b *testing.B) {
-	pool := benchPool(b, 1)
-	c := cbench.NewPool()
-	if c == nil {
-		b.Fatal("there is no pool of C")
-	}
-	defer c.Close()
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	inGo, inC := make([]time.Duration, 0, b.N), make([]time.Duration, 0, b.N)
-	for b.Loop() {
-		start := time.Now()
-		if _, err := pool.Run(ctx, "1+1"); err != nil {
-			b.Fatal(err)
-		}
-		inGo = append(inGo, time.Since(start))
-		took, ok := c.Run()
-		if !ok {
-			b.Fatal("the call of C failed")
-		}
-		inC = append(inC, took)
-	}
-	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(percentile(inGo, 50), "go-p50-µs")
-	b.ReportMetric(percentile(inC, 50), "c-p50-µs")
-	b.ReportMetric(percentile(inGo, 50)-percentile(inC, 50), "over-p50-µs")
-	b.ReportMetric(percentile(inGo, 99), "go-p99-µs")
-	b.ReportMetric(percentile(inC, 99), "c-p99-µs")
-}
-
-func percentile(times []time.Duration, percent int) float64 {
-	slices.Sort(times)
-	return float64(times[len(times)*percent/100].Nanoseconds()) / 1000
 }
 
 // BenchmarkGoroutines says how many executions a second so many goroutines get out of a pool with a worker for each
