@@ -5,6 +5,7 @@
 //! parser itself: if every `await` is inside an async function, then the source still parses as a script with an
 //! operand put behind each (`await x+ (f)`), and not otherwise.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use mozjs::context::{JSContext, RawJSContext};
@@ -121,13 +122,11 @@ fn compile_as_asked(
     Err(Stop::Error(Error::Syntax(Box::new(error))))
 }
 
-fn wrap(source: &str, reading: Reading) -> String {
+fn wrap(source: &str, reading: Reading) -> Cow<'_, str> {
     match reading {
-        Reading::Script => source.to_owned(),
-        Reading::FunctionBody => format!("(async () => {{\n{source}\n}})"),
-        Reading::AwaitedExpression => {
-            format!("(async () => (\n{}\n))", expression(source))
-        }
+        Reading::Script => source.into(),
+        Reading::FunctionBody => format!("(async () => {{\n{source}\n}})").into(),
+        Reading::AwaitedExpression => format!("(async () => (\n{}\n))", expression(source)).into(),
     }
 }
 
