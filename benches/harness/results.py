@@ -111,6 +111,8 @@ def label(result: dict[str, Any]) -> str:
     parts = [result["contestant"]]
     if result.get("workers") is not None:
         parts.append(f"{result['isolation']} x{result['workers']}")
+    if "in_flight" in result:
+        parts.append(f"{result['in_flight']} in flight")
     options = result.get("options") or {}
     parts += [key if value is True else f"{key}={value}" for key, value in options.items()]
     return ", ".join(parts)

@@ -2,6 +2,7 @@
 //! late a kill is, what an idle worker holds, what submitters and stats cost.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
@@ -120,10 +121,11 @@ fn run(pools: &mut HashMap<Kind, Pool>, request: &Json) -> Result<Json, Failure>
         return unsupported("there are no compiled scripts yet");
     }
     let kind = Kind::of(request)?;
-    if !pools.contains_key(&kind) {
-        pools.insert(kind, kind.pool()?);
-    }
-    let pool = &pools[&kind];
+    let pool = match pools.entry(kind) {
+        Entry::Occupied(kept) => kept.into_mut(),
+        Entry::Vacant(place) => place.insert(kind.pool()?),
+    };
+    let pool = &*pool;
     let work = Arc::new(Work::of(request)?);
     let rounds = count(request, "count")?;
     let polling = AtomicBool::new(options["stats"] == "poll");
