@@ -17,6 +17,9 @@ static ALLOCATOR: HostAllocator = HostAllocator;
 
 const MIB: u64 = 1024 * 1024;
 
+/// How much longer than the engine of a release the debug engine takes, at most, under GC zeal as well.
+const SLOWNESS: u64 = if cfg!(feature = "debug-engine") { 10 } else { 1 };
+
 /// A pool of one worker that never times out by accident.
 fn config() -> PoolConfig {
     let mut config = PoolConfig::preset(Preset::Standard);
@@ -52,7 +55,15 @@ fn exception(pool: &Pool, source: &str) -> ScriptError {
 /// The four tests of a limit: it trips, script cannot catch it, the next execution is unaffected, and what is just
 /// below passes.
 fn check_limit(pool: &Pool, over: &str, below: &str, expected: Status, reason: RecycleReason) {
-    let before = pool.stats().recycles(reason);
+    let by_time = matches!(reason, RecycleReason::Timeout | RecycleReason::CpuLimit);
+    let recycles = || {
+        let stats = pool.stats();
+        // With assertions, the engine may be longer on its way to a poll point than a worker has to stop.
+        let late =
+            if cfg!(feature = "debug-engine") && by_time { stats.recycles(RecycleReason::Unresponsive) } else { 0 };
+        stats.recycles(reason) + late
+    };
+    let before = recycles();
     assert_eq!(status(pool, over, Default::default()), expected, "{over}");
     let caught = format!("try {{ {over} }} catch (e) {{}} finally {{ 'caught' }} 'on'");
     assert_eq!(status(pool, &caught, Default::default()), expected, "{caught}");
@@ -60,7 +71,7 @@ fn check_limit(pool: &Pool, over: &str, below: &str, expected: Status, reason: R
         "try {{ await (async () => {{ {over} }})() }} catch (e) {{ return 'caught' }} finally {{ return 'on' }}"
     );
     assert_eq!(status(pool, &later, Default::default()), expected, "{later}");
-    assert_eq!(pool.stats().recycles(reason), before + 3, "{over}");
+    assert_eq!(recycles(), before + 3, "{over}");
     assert_eq!(run(pool, "1 + 1"), Value::Number(2.0));
     assert_eq!(status(pool, below, Default::default()), Status::Ok, "{below}");
 }
@@ -320,7 +331,7 @@ fn every_limit_holds_at_several_sizes() {
         let (status, reason) = (Status::MessageFlood, RecycleReason::MessageFlood);
         hold(&|config| config.max_messages_per_second = n, flood, &calls("console.log(i)", n), status, reason);
     }
-    for ms in [50, 400] {
+    for ms in [50 * SLOWNESS, 400 * SLOWNESS] {
         let time = Duration::from_millis(ms);
         let wait = |ms| format!("await new Promise(done => setTimeout(done, {ms}))");
         let (status, reason) = (Status::Timeout, RecycleReason::Timeout);
@@ -376,9 +387,9 @@ fn a_native_that_never_looks_up_costs_its_worker_and_nobody_else() {
     assert!(start.elapsed() < Duration::from_secs(5));
     assert_eq!(pool.stats().recycles(RecycleReason::Unresponsive), 1);
     assert_eq!(run(&pool, "1 + 1"), Value::Number(2.0));
-    // It works on behind all others.
+    // It works on behind all others; 19 is the last place.
     let mine = nice_values().into_iter().min().unwrap();
-    while !nice_values().contains(&(mine + 5)) {
+    while !nice_values().contains(&(mine + 5).min(19)) {
         assert!(start.elapsed() < Duration::from_secs(60));
         std::thread::yield_now();
     }
