@@ -63,7 +63,7 @@ LOOM_FLAGS := --locked -p enclave-core --lib --target-dir target/loom
 GC_ZEAL := 2,50 7,10 14,50
 # Tests that fill memory or go deep: with a collection every so many allocations they take hours.
 TOO_SLOW_UNDER_ZEAL := a_copy_is_in_the_memory_limit_while_it_is_made a_deep_value_is_cloned \
-	garbage_does_not_count_against_the_limit memory_is_limited_whatever_holds_it \
+	garbage_does_not_count_against_the_limit memory_is_limited_whatever_holds_it memory_of_all_sizes \
 	web_functions_end_in_an_error_where_memory_does_not_suffice
 DEBUG_FLAGS := --locked --profile debugengine --target-dir target/debug-engine
 DEBUG_ENGINE := $(CARGO) --config 'env.MOZJS_ARCHIVE.value="$(CURDIR)/.mozjs/libmozjs-debug.tar.gz"'
@@ -296,12 +296,12 @@ test-debug-engine: stage ## Run tests with SpiderMonkey's assertions and GC zeal
 	$(call step,"Rust tests with the debug engine (several minutes)")
 	$(DEBUG_ENGINE) test -p enclave-core --features debug-engine $(DEBUG_FLAGS) --lib -- engine::
 	$(DEBUG_ENGINE) test -p enclave-core --features debug-engine $(DEBUG_FLAGS) \
-		--test engine --test console_and_web --test steady_state
+		--test engine --test limits --test console_and_web --test steady_state
 	$(call step,"Rust tests under GC zeal (several minutes)")
 	@for zeal in $(GC_ZEAL); do \
 		echo "JS_GC_ZEAL=$$zeal"; \
 		JS_GC_ZEAL=$$zeal $(DEBUG_ENGINE) test -p enclave-core --features debug-engine $(DEBUG_FLAGS) \
-			--test engine --test console_and_web -- $(addprefix --skip ,$(TOO_SLOW_UNDER_ZEAL)); \
+			--test engine --test limits --test console_and_web -- $(addprefix --skip ,$(TOO_SLOW_UNDER_ZEAL)); \
 	done
 	$(call step,"Conformance with the debug engine and under GC zeal (several minutes)")
 	$(DEBUG_ENGINE) build -p enclave-capi --features enclave-core/debug-engine $(DEBUG_FLAGS)

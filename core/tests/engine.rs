@@ -4,12 +4,14 @@
 // Loom's models need no engine.
 #![cfg(not(loom))]
 
+use std::hint::black_box;
+use std::os::unix::process::ExitStatusExt;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use enclave_core::{
-    Error, ExecutionLimits, ExecutionOptions, HostAllocator, LimitUnit, MIN_MEMORY_LIMIT, Pool, PoolConfig, Preset,
-    RecycleReason, ScriptError, Status, ToolCall, ToolReply, Value,
+    Error, ExecutionLimits, ExecutionOptions, HostAllocator, Pool, PoolConfig, Preset, RecycleReason, ScriptError,
+    Status, ToolCall, ToolReply, Value,
 };
 
 #[global_allocator]
@@ -47,22 +49,6 @@ fn exception(pool: &Pool, source: &str) -> ScriptError {
         Err(Error::Exception(error)) => *error,
         other => panic!("{source}: {other:?}"),
     }
-}
-
-/// The four tests of a limit: it trips, script cannot catch it, the next execution is unaffected, and what is just
-/// below passes.
-fn check_limit(pool: &Pool, over: &str, below: &str, expected: Status, reason: RecycleReason) {
-    let before = pool.stats().recycles(reason);
-    assert_eq!(status(pool, over, Default::default()), expected, "{over}");
-    let caught = format!("try {{ {over} }} catch (e) {{}} finally {{ 'caught' }} 'on'");
-    assert_eq!(status(pool, &caught, Default::default()), expected, "{caught}");
-    let later = format!(
-        "try {{ await (async () => {{ {over} }})() }} catch (e) {{ return 'caught' }} finally {{ return 'on' }}"
-    );
-    assert_eq!(status(pool, &later, Default::default()), expected, "{later}");
-    assert_eq!(pool.stats().recycles(reason), before + 3, "{over}");
-    assert_eq!(run(pool, "1 + 1"), Value::Number(2.0));
-    assert_eq!(status(pool, below, Default::default()), Status::Ok, "{below}");
 }
 
 #[test]
@@ -177,71 +163,6 @@ fn timeout_ends_loops_jobs_conversion_and_error_extraction() {
 }
 
 #[test]
-fn cpu_time_is_limited_and_waiting_costs_none() {
-    let pool = pool();
-    let limit = |ms| limited(|limits| limits.cpu_time_limit = Some(Duration::from_millis(ms)));
-    assert_eq!(status(&pool, "for (;;) {}", limit(50)), Status::CpuLimit);
-    assert_eq!(status(&pool, "try { for (;;) {} } finally { for (;;) {} }", limit(50)), Status::CpuLimit);
-    assert_eq!(pool.stats().recycles(RecycleReason::CpuLimit), 2);
-    assert_eq!(run(&pool, "1 + 1"), Value::Number(2.0));
-    let wait = "await new Promise(resolve => setTimeout(resolve, 300))";
-    assert_eq!(status(&pool, wait, limit(150)), Status::Ok);
-}
-
-/// What takes memory without end, and the same in measure.
-const HOGS: [(&str, &str); 10] = [
-    ("let a = []; for (;;) a.push({ x: 1, y: [1, 2] })", "let a = []; for (let i = 0; i < 1e5; i++) a.push({ x: 1 })"),
-    (
-        "let a = []; for (;;) a.push(new Uint8Array(1e6).fill(1))",
-        "let a = []; for (let i = 0; i < 24; i++) a.push(new Uint8Array(1e6).fill(1))",
-    ),
-    ("let s = []; for (let i = 0;; i++) s.push('x'.repeat(1e5) + i)", "'x'.repeat(2e7).length"),
-    ("new ArrayBuffer(2 ** 34)", "new ArrayBuffer(2e7).byteLength"),
-    ("new Array(2 ** 32 - 1).fill(0)", "new Array(1e6).fill(0).length"),
-    (
-        "let m = new Map(); for (let i = 0;; i++) m.set(i, {})",
-        "let m = new Map(); for (let i = 0; i < 1e5; i++) m.set(i, i)",
-    ),
-    (
-        "let a = [1]; for (;;) a = [].concat(a, a, a)",
-        "let a = [1]; for (let i = 0; i < 10; i++) a = [].concat(a, a, a)",
-    ),
-    ("'a'.repeat(2 ** 28).split('').length", "'a'.repeat(2 ** 18).split('').length"),
-    ("structuredClone(new Uint8Array(4e7))", "structuredClone(new Uint8Array(5e6)).length"),
-    ("new TextDecoder().decode(new Uint8Array(4e7))", "new TextDecoder().decode(new Uint8Array(3e6)).length"),
-];
-
-#[test]
-fn memory_is_limited_whatever_holds_it() {
-    for limit in [48 * MIB, 64 * MIB] {
-        let mut config = config();
-        config.memory_limit_per_worker = limit;
-        let pool = Pool::new(config).unwrap();
-        for (over, below) in HOGS {
-            check_limit(&pool, over, below, Status::MemoryLimit, RecycleReason::MemoryLimit);
-        }
-        let outcome = pool.run_detailed(HOGS[1].0, Default::default()).unwrap();
-        match &outcome.result {
-            Err(Error::MemoryLimit { used, limit: told }) => assert!(*told == limit && *used > limit * 9 / 10),
-            other => panic!("{other:?}"),
-        }
-        let peak = outcome.stats.peak_memory;
-        assert!(peak > limit * 8 / 10 && peak <= limit * 5 / 4 + 8 * MIB, "{peak}");
-    }
-}
-
-#[test]
-fn garbage_does_not_count_against_the_limit() {
-    let mut config = config();
-    config.memory_limit_per_worker = 64 * MIB;
-    let pool = Pool::new(config).unwrap();
-    run(&pool, "for (let i = 0; i < 300; i++) new Uint8Array(8e6).fill(1)");
-    run(&pool, "for (let i = 0; i < 3e6; i++) ({ x: [i] })");
-    run(&pool, "let s = ''; for (let i = 0; i < 300; i++) s = 'x'.repeat(1e6) + i; s.length");
-    assert_eq!(pool.stats().recycles(RecycleReason::MemoryLimit), 0);
-}
-
-#[test]
 fn a_regexp_that_the_compiler_has_no_memory_for_ends_its_own_execution_only() {
     let mut config = config();
     config.memory_limit_per_worker = 64 * MIB;
@@ -251,118 +172,32 @@ fn a_regexp_that_the_compiler_has_no_memory_for_ends_its_own_execution_only() {
     assert_eq!(run(&pool, "1 + 1"), Value::Number(2.0));
 }
 
+/// What the library catches of crashes takes nothing from the handlers that Rust has: a panic unwinds, and a stack that
+/// overflows says so and aborts.
 #[test]
-fn console_tools_and_messages_are_limited() {
-    let mut config = config();
-    config.limits.max_console_calls = 10;
-    config.limits.max_console_output = 1000;
-    config.limits.max_tool_calls = 10;
-    config.max_pending_tool_calls = 5;
-    let echo = Arc::new(|call: ToolCall| call.reply.resolve(call.args));
-    let pool = Pool::builder(config.clone()).tool("t", echo).build().unwrap();
-    let console = RecycleReason::ConsoleLimit;
-    check_limit(
-        &pool,
-        "for (let i = 0; i < 11; i++) console.log(i)",
-        "for (let i = 0; i < 10; i++) console.log(i)",
-        Status::ConsoleLimit,
-        console,
-    );
-    let (over, below) = ("console.log('ä'.repeat(501))", "console.log('ä'.repeat(500))");
-    check_limit(&pool, over, below, Status::ConsoleLimit, console);
-    check_limit(
-        &pool,
-        "for (let i = 0; i < 6; i++) callTool('t', i)",
-        "for (let i = 0; i < 5; i++) callTool('t', i)",
-        Status::ToolCallLimit,
-        RecycleReason::ToolCallLimit,
-    );
-    let error = pool.run("for (let i = 0; i < 11; i++) await callTool('t', i)", Default::default()).unwrap_err();
-    assert_eq!(error, Error::ToolCallLimit { limit: 10, unit: LimitUnit::ToolCalls });
-    assert_eq!(status(&pool, "for (let i = 0; i < 10; i++) await callTool('t', i)", Default::default()), Status::Ok);
-
-    config.max_messages_per_second = 3;
-    let pool = Pool::new(config).unwrap();
-    check_limit(
-        &pool,
-        "for (let i = 0; i < 9; i++) console.log(i)",
-        "for (let i = 0; i < 3; i++) console.log(i)",
-        Status::MessageFlood,
-        RecycleReason::MessageFlood,
-    );
-}
-
-#[test]
-fn every_limit_holds_at_several_sizes() {
-    let hold = |build: &dyn Fn(&mut PoolConfig), over: &str, below: &str, status, reason| {
+fn a_lost_worker_leaves_panics_and_overflows_of_the_host_to_rust() {
+    const CHILD: &str = "ENCLAVE_TEST_OVERFLOWS";
+    if std::env::var_os(CHILD).is_some() {
         let mut config = config();
-        config.limits.max_console_calls = 1_000_000;
-        config.limits.max_tool_calls = 1_000_000;
-        config.max_pending_tool_calls = 1000;
-        config.max_messages_per_second = 10_000_000;
-        build(&mut config);
-        let echo = Arc::new(|call: ToolCall| call.reply.resolve(call.args));
-        check_limit(&Pool::builder(config).tool("t", echo).build().unwrap(), over, below, status, reason);
-    };
-    for n in [1, 7, 1000] {
-        let calls = |call: &str, n| format!("for (let i = 0; i < {n}; i++) {call}");
-        let (lines, tools) = ((Status::ConsoleLimit, RecycleReason::ConsoleLimit), "callTool('t', i)");
-        let (over, below) = (calls("console.log(i)", n + 1), calls("console.log(i)", n));
-        hold(&|config| config.limits.max_console_calls = n, &over, &below, lines.0, lines.1);
-        let print = |n| format!("console.log('x'.repeat({n}))");
-        hold(&|config| config.limits.max_console_output = n.into(), &print(n + 1), &print(n), lines.0, lines.1);
-        let (over, below) = (calls(tools, n + 1), calls(tools, n));
-        let (status, reason) = (Status::ToolCallLimit, RecycleReason::ToolCallLimit);
-        hold(&|config| config.limits.max_tool_calls = n, &over, &below, status, reason);
-        hold(&|config| config.max_pending_tool_calls = n, &over, &below, status, reason);
-        // The budget fills up again while the script runs, so only an endless flood is one for certain.
-        let flood = "for (;;) console.log(1)";
-        let (status, reason) = (Status::MessageFlood, RecycleReason::MessageFlood);
-        hold(&|config| config.max_messages_per_second = n, flood, &calls("console.log(i)", n), status, reason);
+        config.memory_limit_per_worker = 64 * MIB;
+        let pool = Pool::new(config).unwrap();
+        assert_eq!(status(&pool, "/(?:(a)|(b))*c/.exec('ab'.repeat(1e6))", Default::default()), Status::MemoryLimit);
+        assert_eq!(pool.stats().workers.set_aside, 1);
+        assert!(std::panic::catch_unwind(|| panic!("caught")).is_err());
+        assert_eq!(run(&pool, "1 + 1"), Value::Number(2.0));
+        eprintln!("{}", overflow(0));
     }
-    for ms in [50, 400] {
-        let time = Duration::from_millis(ms);
-        let wait = |ms| format!("await new Promise(done => setTimeout(done, {ms}))");
-        let (status, reason) = (Status::Timeout, RecycleReason::Timeout);
-        hold(&|config| config.limits.timeout = time, "for (;;) {}", &wait(ms / 20), status, reason);
-        let (status, reason) = (Status::CpuLimit, RecycleReason::CpuLimit);
-        hold(&|config| config.limits.cpu_time_limit = Some(time), "for (;;) {}", &wait(2 * ms), status, reason);
-    }
-    for mib in [MIN_MEMORY_LIMIT / MIB, 32, 64, 256] {
-        let bytes = mib * MIB;
-        let over = "const all = []; for (;;) all.push(new Uint8Array(1e5).fill(1))";
-        let below = format!("new Uint8Array({}).fill(1).length", bytes / 4 * 3 - 8 * MIB);
-        let (status, reason) = (Status::MemoryLimit, RecycleReason::MemoryLimit);
-        hold(&|config| config.memory_limit_per_worker = bytes, over, &below, status, reason);
-    }
-    for depth in [1, 7, 200] {
-        let nested = |depth| format!("let value = 1; for (let i = 0; i < {depth}; i++) value = [value]; value");
-        let pool = pool();
-        let limited = || limited(|limits| limits.max_value_depth = depth);
-        assert_eq!(status(&pool, &nested(depth + 1), limited()), Status::ResultNotTransferable);
-        assert_eq!(status(&pool, &nested(depth), limited()), Status::Ok);
-    }
+    let test = "a_lost_worker_leaves_panics_and_overflows_of_the_host_to_rust";
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    let output = child.args(["--exact", test, "--nocapture"]).env(CHILD, "1").output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.contains("has overflowed its stack"), "{errors}");
+    assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{errors}");
 }
 
-#[test]
-fn a_message_that_is_too_large_costs_no_worker() {
-    let mut config = config();
-    config.max_message_size = 10_000;
-    let big = Arc::new(|call: ToolCall| call.reply.resolve("x".repeat(10_001).into()));
-    let pool = Pool::builder(config).tool("big", big).build().unwrap();
-    let over = [
-        "'x'.repeat(10_001)",
-        "callTool('t', 'x'.repeat(10_001))",
-        "await callTool('big')",
-        "console.log('x'.repeat(10_001))",
-    ];
-    for over in over {
-        assert_eq!(status(&pool, over, Default::default()), Status::MessageTooLarge, "{over}");
-    }
-    assert_eq!(status(&pool, "'x'.repeat(9_992)", Default::default()), Status::Ok);
-    let caught = "try { await callTool('big') } catch (e) { return [e.name, e.code] }";
-    assert_eq!(run(&pool, caught), Value::Array(vec!["RangeError".into(), "MESSAGE_TOO_LARGE".into()]));
-    assert!(RecycleReason::ALL.iter().all(|reason| pool.stats().recycles(*reason) == 0));
+#[allow(unconditional_recursion)]
+fn overflow(depth: u64) -> u64 {
+    black_box(overflow(black_box(depth) + 1)) + 1
 }
 
 #[test]
@@ -376,9 +211,9 @@ fn a_native_that_never_looks_up_costs_its_worker_and_nobody_else() {
     assert!(start.elapsed() < Duration::from_secs(5));
     assert_eq!(pool.stats().recycles(RecycleReason::Unresponsive), 1);
     assert_eq!(run(&pool, "1 + 1"), Value::Number(2.0));
-    // It works on behind all others.
+    // It works on behind all others; 19 is the last place.
     let mine = nice_values().into_iter().min().unwrap();
-    while !nice_values().contains(&(mine + 5)) {
+    while !nice_values().contains(&(mine + 5).min(19)) {
         assert!(start.elapsed() < Duration::from_secs(60));
         std::thread::yield_now();
     }

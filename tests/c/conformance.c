@@ -414,8 +414,8 @@ static void check_recycled(case_t *run) {
     }
 }
 
-/* Where workers run, in cases that do not say. */
-static uint64_t isolation = ENCLAVE_ISOLATION_THREAD;
+/* Where workers run, and what they may hold (0: as the preset says), in cases that do not say. */
+static uint64_t isolation = ENCLAVE_ISOLATION_THREAD, memory_limit;
 
 static enclave_config_t *config_of_case(const enclave_value_t *json) {
     enclave_config_t *config = enclave_config_new(number_in(PRESETS, COUNT(PRESETS), get(json, "preset"), 0));
@@ -423,6 +423,9 @@ static enclave_config_t *config_of_case(const enclave_value_t *json) {
         enclave_config_set(config, ENCLAVE_SETTING_ISOLATION, isolation);
         enclave_config_set(config, ENCLAVE_SETTING_MIN_WORKERS, 1);
         enclave_config_set(config, ENCLAVE_SETTING_MAX_WORKERS, 1);
+        if (memory_limit != 0) {
+            enclave_config_set(config, ENCLAVE_SETTING_MEMORY_LIMIT_PER_WORKER, memory_limit);
+        }
     }
     const enclave_value_t *settings = get(json, "pool");
     for (size_t i = 0; i < enclave_value_count(settings); i++) {
@@ -636,11 +639,15 @@ static const char *directory(void) {
     return path;
 }
 
-/* conformance [--process] [FILTER] */
+/* conformance [--process] [--memory-mib N] [FILTER] */
 int main(int argc, char **argv) {
     if (argc > 1 && strcmp(argv[1], "--process") == 0) {
         isolation = ENCLAVE_ISOLATION_PROCESS;
         argc--, argv++;
+    }
+    if (argc > 2 && strcmp(argv[1], "--memory-mib") == 0) {
+        memory_limit = strtoull(argv[2], NULL, 10) << 20;
+        argc -= 2, argv += 2;
     }
     struct dirent **entries;
     int failed = 0, count = scandir(directory(), &entries, is_table, alphasort);

@@ -382,6 +382,27 @@ static void standard_streams_are_untouched(void) {
     fclose(out);
 }
 
+/* What the engine would read: options of its compilers, which it complains about where it does not understand them;
+   reports of collections, to a stream or a file; files of what was executed. */
+static void variables_of_the_environment_change_nothing_in_the_engine(void) {
+    char directory[] = "/tmp/enclave-XXXXXX", path[200];
+    CHECK(mkdtemp(directory) != NULL);
+    snprintf(path, sizeof path, "%s/collections", directory);
+    const char *const variables[][2] = {{"JIT_OPTION_disableGvn", "perhaps"},  {"JS_GC_PROFILE", "0"},
+                                        {"JS_GC_PROFILE_NURSERY", "0"},        {"JS_GC_REPORT_PRETENURE", "0"},
+                                        {"JS_GC_REPORT_STATS", "1"},           {"JS_CODE_COVERAGE_OUTPUT_DIR", directory},
+                                        {"MOZ_GCTIMER", path},                 {"ICU_DATA", directory}};
+    for (size_t i = 0; i < COUNT(variables); i++) {
+        setenv(variables[i][0], variables[i][1], 1);
+    }
+    standard_streams_are_untouched();
+    for (size_t i = 0; i < COUNT(variables); i++) {
+        unsetenv(variables[i][0]);
+    }
+    /* Nothing was written there. */
+    CHECK(rmdir(directory) == 0);
+}
+
 /* A process without any standard stream: files that the library opens must not become one. */
 static int child_has_no_streams(void) {
     close(0);
@@ -439,6 +460,8 @@ static int child_handles_its_faults(void) {
     enclave_pool_t *pool = small_pool();
     run_json(pool, "1", NULL, "1");
     faults_once(1);
+    /* A crash of the engine that is caught is caught without the host's handlers. */
+    CHECK_STATUS(enclave_pool_run(pool, "/(?:(a)|(b))*c/.exec('ab'.repeat(1e6))", Z, NULL, NULL), ENCLAVE_MEMORY_LIMIT);
     pthread_t thread;
     pthread_create(&thread, NULL, faults_on_a_thread, (void *)2);
     pthread_join(thread, NULL);
@@ -554,6 +577,7 @@ int main(int argc, char **argv) {
                                    TEST(a_process_may_exit_at_any_time),
                                    TEST(signals_environment_locale_and_limits_stay_as_they_are),
                                    TEST(standard_streams_are_untouched),
+                                   TEST(variables_of_the_environment_change_nothing_in_the_engine),
                                    TEST(standard_streams_need_not_be_there),
                                    TEST(a_fault_of_the_host_is_its_own),
                                    TEST(a_pool_outlives_the_thread_that_made_it),

@@ -291,9 +291,9 @@ unsafe extern "C" fn __wrap___cxa_atexit(
     0
 }
 
-/// Beginnings of the names of variables that would change the engine's options, or make it write files.
+/// Beginnings of the names of variables that would change the engine's options, or make it read or write files.
 #[cfg(not(feature = "debug-engine"))]
-const ENGINE_VARIABLES: [&[u8]; 6] = [b"JIT_OPTION_", b"JS_", b"JSGC_", b"MOZ_", b"ION", b"PERF_SPEW_"];
+const ENGINE_VARIABLES: [&[u8]; 7] = [b"JIT_OPTION_", b"JS_", b"JSGC_", b"MOZ_", b"ION", b"PERF_SPEW_", b"ICU_"];
 
 /// Nobody sets options of the engine by the environment. (With the debug engine, its tests do.)
 #[unsafe(no_mangle)]

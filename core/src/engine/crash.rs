@@ -11,7 +11,8 @@
 //! are signals for instructions of the thread: SIGSEGV, SIGILL. To contain those, we would have to replace handlers of
 //! the host's process, and to guess which locks are held and what is damaged. Worker processes are the answer to them.
 
-use std::ffi::{c_char, c_void};
+use std::ffi::c_char;
+use std::mem::MaybeUninit;
 
 use mozjs::context::JSContext;
 use mozjs::rust::Runtime;
@@ -59,14 +60,19 @@ fn lose(error: impl FnOnce(&State) -> Error) {
     }
 }
 
-/// What `abort` does in the C library. (In the engine's archive is another one, which crashes in its own way.)
+/// What `abort` does in the C library. By its name might be found another one: that of the engine, which crashes in its
+/// own way.
 fn abort_process() -> ! {
-    // SAFETY: the name is NUL-terminated; the C library's function has this signature.
+    // SAFETY: plain calls; the set is made before it is used.
     unsafe {
-        let abort: *mut c_void = libc::dlsym(libc::RTLD_DEFAULT, c"abort".as_ptr());
-        if !abort.is_null() {
-            std::mem::transmute::<*mut c_void, extern "C" fn()>(abort)();
-        }
+        let mut signals = MaybeUninit::uninit();
+        libc::sigemptyset(signals.as_mut_ptr());
+        libc::sigaddset(signals.as_mut_ptr(), libc::SIGABRT);
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, signals.as_ptr(), std::ptr::null_mut());
+        libc::raise(libc::SIGABRT);
+        // It is ignored, or its handler has returned.
+        libc::signal(libc::SIGABRT, libc::SIG_DFL);
+        libc::raise(libc::SIGABRT);
         libc::_exit(134)
     }
 }

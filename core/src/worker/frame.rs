@@ -604,11 +604,9 @@ mod globals {
         from: &mut Decoder<'_>,
         left: &mut C,
     ) -> Result<Cow<'static, [(String, Value)]>, minicbor::decode::Error> {
-        match cbor::read(from, &mut left.as_mut().0) {
-            Ok(Value::Object(globals)) => Ok(Cow::Owned(globals)),
-            Ok(_) => Err(minicbor::decode::Error::message("globals are no map")),
-            Err(problem) => Err(minicbor::decode::Error::message(problem)),
-        }
+        // Not as one object, in which each of them would be a level deeper.
+        let length = from.map()?.ok_or_else(|| minicbor::decode::Error::message("globals of no known number"))?;
+        (0..length).map(|_| Ok((from.str()?.to_owned(), value::decode(from, left)?))).collect()
     }
 }
 
