@@ -63,7 +63,7 @@ LOOM_FLAGS := --locked -p enclave-core --lib --target-dir target/loom
 GC_ZEAL := 2,50 7,10 14,50
 # Tests that fill memory or go deep: with a collection every so many allocations they take hours.
 TOO_SLOW_UNDER_ZEAL := a_copy_is_in_the_memory_limit_while_it_is_made a_deep_value_is_cloned \
-	garbage_does_not_count_against_the_limit memory_is_limited_whatever_holds_it memory_of_all_sizes \
+	garbage_does_not_count_against_the_limit memory_is_limited_whatever_holds_it memory_is_limited_at_all_sizes \
 	web_functions_end_in_an_error_where_memory_does_not_suffice
 DEBUG_FLAGS := --locked --profile debugengine --target-dir target/debug-engine
 DEBUG_ENGINE := $(CARGO) --config 'env.MOZJS_ARCHIVE.value="$(CURDIR)/.mozjs/libmozjs-debug.tar.gz"'
@@ -229,6 +229,9 @@ test-conformance: stage ## Run the table of tests/conformance through the C ABI
 	target/tests/c/conformance $(FILTER)
 	@echo 'In worker processes:'
 	target/tests/c/conformance --process $(FILTER)
+	@echo 'With the least memory that is accepted:'
+	target/tests/c/conformance --memory-mib 16 $(FILTER)
+	target/tests/c/conformance --process --memory-mib 16 $(FILTER)
 
 target/tests/c/%: tests/c/%.c $(wildcard tests/c/*.h) include/enclave.h $(LIBRARY)
 	@mkdir -p $(@D)

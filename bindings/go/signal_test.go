@@ -71,6 +71,22 @@ func init() {
 			defer func() { fmt.Println(recover()) }()
 			fault()
 		},
+		"recovered nil after a lost worker": func() {
+			pool, err := New(Config{MaxWorkers: 1, MemoryLimitPerWorker: 64 << 20})
+			if err != nil {
+				panic(err)
+			}
+			// The engine finds no memory where it cannot fail: its thread is kept from ending the process.
+			_, err = pool.Run(context.Background(), "/(?:(a)|(b))*c/.exec('ab'.repeat(1e6))")
+			stats := pool.Stats()
+			fmt.Println(errors.Is(err, ErrMemoryLimit), stats.Workers.SetAside)
+			defer func() {
+				value, err := pool.Run(context.Background(), "1 + 1")
+				fmt.Println(recover(), value, err)
+			}()
+			var nothing *Stats
+			work += nothing.QueueDepth
+		},
 		"nil":   func() { busyPool(); var nothing *Stats; work += nothing.QueueDepth },
 		"fault": func() { busyPool(); fault() },
 		"callback": func() {
@@ -139,6 +155,8 @@ func TestSignals(t *testing.T) {
 		{child: "wait", signal: syscall.SIGQUIT, code: 2, stdout: "ready\n", stderr: []string{"SIGQUIT: quit", "goroutine "}},
 		{child: "profile", stdout: "true true\n"},
 		{child: "recovered nil", stdout: "1000\n"},
+		{child: "recovered nil after a lost worker",
+			stdout: "true 1\nruntime error: invalid memory address or nil pointer dereference 2 <nil>\n"},
 		{child: "recovered fault", stdout: "runtime error: invalid memory address or nil pointer dereference\n"},
 		{child: "nil", code: 2, stderr: []string{
 			"panic: runtime error: invalid memory address or nil pointer dereference", "SIGSEGV: segmentation violation",

@@ -425,6 +425,8 @@ static enclave_config_t *config_of_case(const enclave_value_t *json) {
         enclave_config_set(config, ENCLAVE_SETTING_MAX_WORKERS, 1);
         if (memory_limit != 0) {
             enclave_config_set(config, ENCLAVE_SETTING_MEMORY_LIMIT_PER_WORKER, memory_limit);
+            /* A message must fit, in more than one form. */
+            enclave_config_set(config, ENCLAVE_SETTING_MAX_MESSAGE_SIZE, memory_limit / 16);
         }
     }
     const enclave_value_t *settings = get(json, "pool");

@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #endif
 
+#include <dirent.h>
 #include <dlfcn.h>
 #include <elf.h>
 #include <fcntl.h>
@@ -345,6 +346,39 @@ static void signals_environment_locale_and_limits_stay_as_they_are(void) {
     check_exits(end_of_child("looks around"), 0);
 }
 
+/* What is sent to the process is handled on threads of the host. */
+static void threads_of_the_library_take_no_signals(void) {
+    static const int signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGALRM, SIGCHLD, SIGUSR1, SIGUSR2, SIGPIPE};
+    enclave_pool_t *pool = small_pool();
+    run_json(pool, "1", NULL, "1");
+    DIR *threads = opendir("/proc/self/task");
+    CHECK(threads != NULL);
+    int ours = 0;
+    for (struct dirent *entry; (entry = readdir(threads)) != NULL;) {
+        char path[300], line[300];
+        snprintf(path, sizeof path, "/proc/self/task/%s/status", entry->d_name);
+        FILE *status = fopen(path, "r");
+        bool is_ours = false;
+        while (status != NULL && fgets(line, sizeof line, status) != NULL) {
+            unsigned long long blocked;
+            is_ours = is_ours || strncmp(line, "Name:\tenclave-", 14) == 0;
+            if (is_ours && sscanf(line, "SigBlk: %llx", &blocked) == 1) {
+                ours++;
+                for (size_t i = 0; i < COUNT(signals); i++) {
+                    CHECK((blocked >> (signals[i] - 1) & 1) == 1);
+                }
+            }
+        }
+        if (status != NULL) {
+            fclose(status);
+        }
+    }
+    closedir(threads);
+    /* The keeper, the supervisor, the notifier, and a worker at least. */
+    CHECK(ours >= 4);
+    enclave_pool_free(pool);
+}
+
 /* All that a script can print, and all that the library may have to say, with the streams in files. */
 static int child_prints(void) {
     enclave_pool_t *pool = small_pool();
@@ -457,7 +491,9 @@ static void *faults_on_a_thread(void *expected) {
 
 static int child_handles_its_faults(void) {
     install_fault_handler();
-    enclave_pool_t *pool = small_pool();
+    enclave_config_t *config = config_of(1, 1);
+    enclave_config_set(config, ENCLAVE_SETTING_MEMORY_LIMIT_PER_WORKER, 64 << 20);
+    enclave_pool_t *pool = pool_of(config);
     run_json(pool, "1", NULL, "1");
     faults_once(1);
     /* A crash of the engine that is caught is caught without the host's handlers. */
@@ -576,6 +612,7 @@ int main(int argc, char **argv) {
                                    TEST(a_child_forked_before_the_first_pool_can_make_one),
                                    TEST(a_process_may_exit_at_any_time),
                                    TEST(signals_environment_locale_and_limits_stay_as_they_are),
+                                   TEST(threads_of_the_library_take_no_signals),
                                    TEST(standard_streams_are_untouched),
                                    TEST(variables_of_the_environment_change_nothing_in_the_engine),
                                    TEST(standard_streams_need_not_be_there),

@@ -118,6 +118,23 @@ def test_exit_by_an_exception_or_sys_exit_keeps_its_code() -> None:
     assert "boom" in python("pool = enclave.Pool(); pool.submit('for (;;);'); raise RuntimeError('boom')", code=1)
 
 
+def test_faulthandler_tells_of_a_fault_of_the_host_and_not_of_what_was_contained() -> None:
+    output = python(
+        """
+        import faulthandler
+        pool = enclave.Pool(min_workers=1, max_workers=1, memory_limit_per_worker=64 << 20)
+        try:
+            pool.run("/(?:(a)|(b))*c/.exec('ab'.repeat(1e6))")
+        except enclave.MemoryLimitError:
+            print(pool.stats().workers.set_aside, pool.run("1 + 1"), faulthandler.is_enabled(), flush=True)
+        faulthandler._sigsegv()
+        """,
+        code=-signal.SIGSEGV,
+    )
+    assert output.startswith("1 2 True\nFatal Python error: Segmentation fault\n"), output
+    assert 'File "<string>"' in output
+
+
 # --- Fork and spawn
 
 
