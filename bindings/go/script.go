@@ -4,8 +4,8 @@ import "context"
 
 // Script is a source with its options, to be run many times.
 //
-// The library does not keep compiled code yet: every run compiles the source again. A Script saves repeating the
-// arguments, and is where compiled code will be kept once there is any; it is not faster than [Pool.Run] today.
+// Each worker keeps compiled what it runs a second time, as far as there is place, whether it comes by a Script or by
+// [Pool.Run]: a Script saves repeating the arguments, and is not faster.
 type Script struct {
 	pool   *Pool
 	source string

@@ -450,7 +450,7 @@ fn a_missing_or_wrong_executable_is_said_with_all_that_was_tried() {
             "another-version",
             // What a worker says first, in CBOR: protocol 1, version 9.9.9, nothing missing, no memory, no failure.
             "#!/bin/sh\nprintf '\\013\\000\\000\\000\\205\\001\\1459.9.9\\000\\000\\366' >&0\nsleep 60\n",
-            "is of version 9.9.9 (protocol 1), but this library of 0.1.0 (protocol 1)",
+            "is of version 9.9.9 (protocol 1), but this library of 0.1.0 (protocol 2)",
         ),
     ] {
         let error = error(&script(name, text));
