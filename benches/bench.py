@@ -68,14 +68,14 @@ def executions(running: dict[str, Contestant], quick: bool) -> Iterator[Cell]:
                         contestant, workload, mode="concurrent", isolation=isolation, workers=workers, group=group
                     )
 
-    for name in ("tiny", "source_10k"):
-        for contestant in ours:
-            for options in (NO_OPTIONS, {"compiled": True}):
-                yield cell(contestant, WORKLOADS[name], options=options, group=f"{name}, compiled once")
-
     if "rust" not in running:
         return
     rust, tiny = running["rust"], WORKLOADS["tiny"]
+    for name in ("tiny", "typical", "source_10k"):
+        for isolation in ISOLATIONS:
+            for options in ({"source": "new"}, NO_OPTIONS, {"compiled": True}):
+                group = f"{name}, compiled once"
+                yield cell(rust, WORKLOADS[name], isolation=isolation, options=options, group=group)
     for isolation in ISOLATIONS:
         for depth in QUEUE_DEPTHS[:: 2 if quick else 1]:
             group = f"queue depth, {isolation}"

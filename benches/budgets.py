@@ -114,7 +114,10 @@ BUDGETS = [
         0.6,
         "x",
         _pairs(
-            "p50_us", (COMPILED, "rust", {"options": {"compiled": True}}), (COMPILED, "rust", {"options": None}), _over
+            "p50_us",
+            (COMPILED, "rust", {**THREAD, "options": {"compiled": True}}),
+            (COMPILED, "rust", {**THREAD, "options": {"source": "new"}}),
+            _over,
         ),
     ),
     Budget(

@@ -214,7 +214,7 @@ static const char *concurrent(const enclave_pool_t *pool, round_t *round, size_t
 
 static void run(const enclave_value_t *request) {
     if (enclave_value_bool(get(get(request, "options"), "compiled"))) {
-        answer("unsupported", "there are no compiled scripts yet");
+        answer("unsupported", "only the Rust program compiles scripts");
         return;
     }
     const enclave_pool_t *pool = pool_of(is_text(get(request, "isolation"), "process"), count_of(request, "workers"));

@@ -69,7 +69,7 @@ func main() {
 		} else if r.Op != "run" {
 			say(map[string]any{"unsupported": "only run"})
 		} else if r.Options.Compiled {
-			say(map[string]any{"unsupported": "there are no compiled scripts yet"})
+			say(map[string]any{"unsupported": "only the Rust program compiles scripts"})
 		} else if answer, err := c.run(&r); err != nil {
 			say(map[string]any{"error": err.Error()})
 		} else {

@@ -84,7 +84,7 @@ async def concurrent(request: dict[str, Any]) -> list[int]:
 def run(request: dict[str, Any]) -> dict[str, Any]:
     """Do one round."""
     if request.get("options", {}).get("compiled"):
-        return {"unsupported": "there are no compiled scripts yet"}
+        return {"unsupported": "only the Rust program compiles scripts"}
     pool_of(request)
     begun = time.perf_counter()
     times = asyncio.run(concurrent(request)) if request["mode"] == "concurrent" else sequential(request)

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use enclave_bench::{Failure, count, latencies, round, serve, text, unsupported};
 use enclave_core::{
-    ExecutionOptions, HostAllocator, Isolation, Outcome, Pool, PoolConfig, Preset, ToolCall, Value,
+    ExecutionOptions, HostAllocator, Isolation, Outcome, Pool, PoolConfig, Preset, Script, Source, ToolCall, Value,
     json as enclave_json,
 };
 use serde_json::{Value as Json, json};
@@ -86,16 +86,42 @@ impl Kind {
 /// What is executed, and what must come out.
 struct Work {
     source: Arc<str>,
+    form: Form,
     /// JSON: it is read for each execution, and the result is written as JSON.
     input: Option<String>,
     expect: Json,
 }
 
+/// In which form a source is given to the pool.
+enum Form {
+    /// The same text again and again.
+    Same,
+    /// A text that was not there before: with a comment that counts.
+    New(AtomicU64),
+    Compiled(Script),
+}
+
 impl Work {
-    fn of(request: &Json) -> Result<Work, Failure> {
-        let source = text(request, "source")?.into();
+    fn of(request: &Json, pool: &Pool) -> Result<Work, Failure> {
+        // No two texts are the same in all rounds.
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let source: Arc<str> = text(request, "source")?.into();
+        let options = &request["options"];
+        let form = match options["compiled"] == true {
+            true => Form::Compiled(pool.compile(source.clone(), Default::default())?),
+            false if options["source"] == "new" => Form::New(NEXT.fetch_add(1 << 32, Ordering::Relaxed).into()),
+            false => Form::Same,
+        };
         let input = request.get("input").map(Json::to_string);
-        Ok(Work { source, input, expect: request["expect"].clone() })
+        Ok(Work { source, form, input, expect: request["expect"].clone() })
+    }
+
+    fn source(&self) -> Source {
+        match &self.form {
+            Form::Same => self.source.clone().into(),
+            Form::New(next) => format!("{}\n// {}", self.source, next.fetch_add(1, Ordering::Relaxed)).into(),
+            Form::Compiled(script) => script.into(),
+        }
     }
 
     fn options(&self) -> ExecutionOptions {
@@ -117,16 +143,13 @@ impl Work {
 
 fn run(pools: &mut HashMap<Kind, Pool>, request: &Json) -> Result<Json, Failure> {
     let options = &request["options"];
-    if options["compiled"] == true {
-        return unsupported("there are no compiled scripts yet");
-    }
     let kind = Kind::of(request)?;
     let pool = match pools.entry(kind) {
         Entry::Occupied(kept) => kept.into_mut(),
         Entry::Vacant(place) => place.insert(kind.pool()?),
     };
     let pool = &*pool;
-    let work = Arc::new(Work::of(request)?);
+    let work = Arc::new(Work::of(request, pool)?);
     let rounds = count(request, "count")?;
     let polling = AtomicBool::new(options["stats"] == "poll");
     std::thread::scope(|scope| {
@@ -156,7 +179,7 @@ fn sequential(pool: &Pool, work: &Work, rounds: usize) -> Result<Json, Failure> 
     let start = Instant::now();
     for number in 0..rounds {
         let begun = Instant::now();
-        let value = pool.run(work.source.clone(), work.options())?;
+        let value = pool.run(work.source(), work.options())?;
         work.take(&value, number == 0 || number == rounds - 1).map_err(Failure::Error)?;
         nanos.push(begun.elapsed().as_nanos() as u64);
     }
@@ -216,7 +239,7 @@ fn concurrent(pool: &Pool, work: &Arc<Work>, rounds: usize, in_flight: usize) ->
             outcomes.recv()?;
         }
         let (state, sender, begun) = (state.clone(), sender.clone(), Instant::now());
-        pool.submit_with(work.source.clone(), work.options(), move |outcome| {
+        pool.submit_with(work.source(), work.options(), move |outcome| {
             if state.done(number, begun, &outcome) || each {
                 let _ = sender.send(());
             }
@@ -242,7 +265,7 @@ fn many_submit(pool: &Pool, work: &Arc<Work>, rounds: usize, submitters: usize) 
                         return;
                     }
                     let begun = Instant::now();
-                    match pool.run_detailed(work.source.clone(), work.options()) {
+                    match pool.run_detailed(work.source(), work.options()) {
                         Ok(outcome) => drop(state.done(number, begun, &outcome)),
                         Err(error) => *state.error.lock().expect("nobody panics with it") = Some(error.to_string()),
                     }
@@ -307,7 +330,7 @@ fn idle_memory(request: &Json) -> Result<Json, Failure> {
         // All at once, so that all workers run some.
         concurrent(
             &pool,
-            &Arc::new(Work { source: "1+1".into(), input: None, expect: json!(2) }),
+            &Arc::new(Work { source: "1+1".into(), form: Form::Same, input: None, expect: json!(2) }),
             workers * 200,
             usize::MAX,
         )?;
