@@ -1,12 +1,14 @@
 // isolated-vm: `context` (a new context per execution, in an isolate per worker) or `isolate` (a new isolate per
 // execution).
 import { createRequire } from "node:module";
-import { MEMORY_LIMIT_MB, serve, sourceOf, TIMEOUT_MS, usesTools } from "./protocol.mjs";
+import { MEMORY_LIMIT_MB, serve, sourceOf, TIMEOUT_MS, usesTools, wantsSync } from "./protocol.mjs";
 
 const require = createRequire(import.meta.url);
 const ivm = require("isolated-vm");
 const fresh = process.argv[2];
 
+// One per worker; they stay from round to round.
+const isolates = [];
 const newIsolate = () => new ivm.Isolate({ memoryLimit: MEMORY_LIMIT_MB });
 
 // The synchronous functions spare two changes of thread and are the fastest where the caller waits anyway. A script
@@ -14,7 +16,7 @@ const newIsolate = () => new ivm.Isolate({ memoryLimit: MEMORY_LIMIT_MB });
 function executeSync(isolate, source, request) {
   const context = isolate.createContextSync();
   if ("input" in request) context.global.setSync("input", request.input, { copy: true });
-  if (usesTools(request)) context.global.setSync("callTool", new ivm.Callback((_name, argument) => argument));
+  if (usesTools(request)) context.global.setSync("echo", new ivm.Callback((argument) => argument));
   const script = isolate.compileScriptSync(source);
   const result = script.runSync(context, { timeout: TIMEOUT_MS, copy: true, release: true });
   context.release();
@@ -25,8 +27,11 @@ async function execute(isolate, source, request, asynchronousTools) {
   const context = await isolate.createContext();
   if ("input" in request) context.global.setIgnored("input", request.input, { copy: true });
   if (usesTools(request)) {
-    const echo = new ivm.Callback((_name, argument) => argument, { async: asynchronousTools });
-    context.global.setIgnored("callTool", echo);
+    if (asynchronousTools) {
+      context.global.setIgnored("callTool", new ivm.Callback((_name, argument) => argument, { async: true }));
+    } else {
+      context.global.setIgnored("echo", new ivm.Callback((argument) => argument));
+    }
   }
   const script = await isolate.compileScript(source);
   const result = await script.run(context, {
@@ -54,7 +59,7 @@ await serve(
     ],
   },
   (request) => {
-    const asynchronousTools = usesTools(request) && !request.peer_source;
+    const asynchronousTools = usesTools(request) && !wantsSync(request);
     const source = sourceOf(request, { sync: !asynchronousTools });
     const concurrent = request.mode === "concurrent";
     const once = concurrent || asynchronousTools ? execute : executeSync;
@@ -78,11 +83,9 @@ await serve(
         },
       };
     }
-    const isolates = Array.from({ length: concurrent ? request.workers : 1 }, newIsolate);
+    const workers = concurrent ? request.workers : 1;
+    while (isolates.length < workers) isolates.push(newIsolate());
     let turn = 0;
-    return {
-      execute: () => once(isolates[turn++ % isolates.length], source, request, asynchronousTools),
-      close: () => isolates.forEach((isolate) => isolate.dispose()),
-    };
+    return { execute: () => once(isolates[turn++ % workers], source, request, asynchronousTools) };
   },
 );

@@ -7,6 +7,21 @@ import { MEMORY_LIMIT_MB, serve, sourceOf, TIMEOUT_MS, usesTools } from "./proto
 
 const { version } = JSON.parse(readFileSync(new URL("./node_modules/piscina/package.json", import.meta.url)));
 
+// They stay from round to round.
+const pools = new Map();
+function poolOf(workers) {
+  if (!pools.has(workers)) {
+    const pool = new Piscina({
+      filename: new URL("./piscina_worker.mjs", import.meta.url).href,
+      minThreads: workers,
+      maxThreads: workers,
+      resourceLimits: { maxOldGenerationSizeMb: MEMORY_LIMIT_MB },
+    });
+    pools.set(workers, pool);
+  }
+  return pools.get(workers);
+}
+
 await serve(
   {
     contestant: "piscina-vm",
@@ -22,17 +37,12 @@ await serve(
   },
   async (request) => {
     const workers = request.mode === "concurrent" ? request.workers : 1;
-    const pool = new Piscina({
-      filename: new URL("./piscina_worker.mjs", import.meta.url).href,
-      minThreads: workers,
-      maxThreads: workers,
-      resourceLimits: { maxOldGenerationSizeMb: MEMORY_LIMIT_MB },
-    });
+    const pool = poolOf(workers);
     const source = sourceOf(request, { sync: false });
     const task = { source, timeout: TIMEOUT_MS, ...("input" in request ? { input: request.input } : {}) };
     const execute = usesTools(request) ? () => runWithTools(pool, task) : () => pool.run(task);
-    await Promise.all(Array.from({ length: workers * 4 }, execute));
-    return { execute, close: () => pool.destroy() };
+    await Promise.all(Array.from({ length: workers * 2 }, execute));
+    return { execute };
   },
 );
 

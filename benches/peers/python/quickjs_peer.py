@@ -7,16 +7,12 @@ from importlib.metadata import version
 from typing import Any
 
 import quickjs
-from protocol import MEMORY_LIMIT, TIMEOUT, Request, is_promise, serve, source_of, uses_tools
+from protocol import MEMORY_LIMIT, TIMEOUT, Request, serve, source_of, uses_tools
 
 
 def prepare(request: Request) -> Any:
     """Give what executes. Host functions are always synchronous here, with primitives as arguments."""
     source = source_of(request, sync=True)
-    promise = is_promise(request, sync=True)
-    if promise:
-        # There is no way to wait for a promise from outside: its end is left in a global, and the jobs are run.
-        source = f"{source}.then(value => {{ globalThis.result = value }}); 0"
 
     def execute() -> Any:
         context = quickjs.Context()
@@ -25,14 +21,10 @@ def prepare(request: Request) -> Any:
         if not uses_tools(request):
             context.set_time_limit(TIMEOUT)
         else:
-            context.add_callable("callTool", lambda _name, argument: argument)
+            context.add_callable("echo", lambda argument: argument)
         if "input" in request:
             context.set("input", context.parse_json(json.dumps(request["input"])))
         result = context.eval(source)
-        if promise:
-            while context.execute_pending_job():
-                pass
-            result = context.get("result")
         return json.loads(result.json()) if isinstance(result, quickjs.Object) else result
 
     return execute, lambda: None
