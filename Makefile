@@ -192,6 +192,21 @@ bench: bench-programs ## Measure everything beside the bare engine (ten minutes)
 	$(call step,"Benchmarks (under ten minutes; with --quick a minute or two)")
 	$(BENCH_VENV)/bin/python benches/bench.py $(ARGS)
 
+# What npm and pip give is pinned in benches/peers; the programs of Node stand beside their packages.
+.PHONY: bench-peers
+bench-peers: stage setup-go $(BENCH_VENV)/ready ## Measure other sandboxes beside enclave (ten minutes); ARGS="--quick", "--publish"
+	$(call step,"Get the other sandboxes (a minute or two the first time)")
+	@scripts/setup test
+	@mkdir -p target/peers/node target/bench/bin
+	@cp benches/peers/node/*.mjs benches/peers/node/*.json benches/peers/node/.npmrc target/peers/node/
+	cd target/peers/node && npm ci --ignore-scripts --silent
+	@[[ -x target/peers/venv/bin/python ]] || $(PYTHON) -m venv target/peers/venv
+	target/peers/venv/bin/pip install --quiet --disable-pip-version-check -r benches/peers/python/requirements.txt
+	cd benches/peers/go && $(GO) build -o $(CURDIR)/target/peers/go-peers .
+	$(CC) -std=gnu11 $(CFLAGS) $(WARNINGS) benches/contestants/c/bench.c $(LINK_STAGED) -o target/bench/bin/c
+	$(call step,"Benchmarks (ten minutes; with --quick two)")
+	$(BENCH_VENV)/bin/python benches/peers.py $(ARGS)
+
 .PHONY: soak
 soak: setup ## Run a million executions, some hostile, and see that nothing grows; N=100000 runs fewer
 	$(CARGO) bench --locked -p enclave-core --bench soak -- $(N)

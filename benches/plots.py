@@ -40,6 +40,35 @@ def draw(results: dict[str, Any], directory: Path) -> list[Path]:
     return drawn
 
 
+def draw_peers(results: dict[str, Any], directory: Path) -> list[Path]:
+    """Draw how many times as many executions enclave makes, and give the files."""
+    rows = results["rows"]
+    figure, axes = plt.subplots(figsize=(7.5, 4), layout="constrained")
+    peers: list[str] = list(dict.fromkeys(each["contestant"] for each in rows if each["contestant"] != "enclave"))
+    workloads = (("tiny", "#b7410e"), ("typical", "#2f5d8a"))
+    for offset, (name, colour) in zip((-0.2, 0.2), workloads, strict=True):
+        group = f"{name}, sequential"
+        ours = _find(rows, group, contestant="enclave", isolation="thread")
+        for place, peer in enumerate(peers):
+            theirs = _find(rows, group, contestant=peer)
+            compared = ratio(ours[0], theirs[0]) if ours and theirs else None
+            if compared is not None:
+                axes.barh(place + offset, compared[0], 0.38, color=colour)
+                axes.text(compared[0] * 1.05, place + offset, f"{compared[0]:.1f}", va="center", fontsize=7)
+    axes.set_xscale("log")
+    axes.axvline(1, color="#777777", linewidth=1)
+    axes.set_yticks(range(len(peers)), peers, fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xlabel(
+        "executions a second of enclave (thread) : peer, one after the other; red 1+1, blue a script of 1 KB"
+    )
+    axes.spines[["top", "right"]].set_visible(False)
+    path = directory / "peers.svg"
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
+    return [path]
+
+
 def _find(rows: list[dict[str, Any]], group: str, **more: Any) -> list[dict[str, Any]]:
     found = [each for each in rows if each["group"] == group and "per_second" in each]
     return [each for each in found if all(each.get(key) == value for key, value in more.items())]
