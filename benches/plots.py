@@ -60,7 +60,7 @@ def draw_peers(results: dict[str, Any], directory: Path) -> list[Path]:
     axes.set_yticks(range(len(peers)), peers, fontsize=8)
     axes.invert_yaxis()
     axes.set_xlabel(
-        "executions a second of enclave (thread) : peer, one after the other; red 1+1, blue a script of 1 KB"
+        "executions a second, enclave (thread) : peer, one after the other (red: 1+1, blue: 1 KB)"
     )
     axes.spines[["top", "right"]].set_visible(False)
     path = directory / "peers.svg"
