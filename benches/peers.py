@@ -71,8 +71,11 @@ def cells(running: list[Contestant], quick: bool) -> list[Cell]:
             if quick and name not in QUICK:
                 continue
             for contestant in running:
-                for isolation in ("thread", "process") if contestant.name == "enclave" else ("thread",):
-                    result.append(cell(contestant, WORKLOADS[name], mode=mode, isolation=isolation, workers=workers))
+                isolations = ("thread", "process") if contestant.name == "enclave" else ("thread",)
+                result += [
+                    cell(contestant, WORKLOADS[name], mode=mode, isolation=isolation, workers=workers)
+                    for isolation in isolations
+                ]
     return result
 
 

@@ -59,9 +59,7 @@ def draw_peers(results: dict[str, Any], directory: Path) -> list[Path]:
     axes.axvline(1, color="#777777", linewidth=1)
     axes.set_yticks(range(len(peers)), peers, fontsize=8)
     axes.invert_yaxis()
-    axes.set_xlabel(
-        "executions a second, enclave (thread) : peer, one after the other (red: 1+1, blue: 1 KB)"
-    )
+    axes.set_xlabel("executions a second, enclave (thread) : peer, one after the other (red: 1+1, blue: 1 KB)")
     axes.spines[["top", "right"]].set_visible(False)
     path = directory / "peers.svg"
     figure.savefig(path, metadata={"Date": None})

@@ -100,7 +100,7 @@ serve(
         "limits": "wall clock; heap after a collection",
         "lacks": [
             *(["state leaks from one execution into the next"] if SHARED else []),
-            "the memory limit is looked at after collections only and does not cover buffers: one large array passes it",
+            "the memory limit is looked at after collections only, and covers no buffers: one large array passes it",
             "no CPU limit, no limit on calls or on the size of a result",
             "in the host's process: a crash of V8 ends the host",
         ],

@@ -27,7 +27,7 @@ def uses_tools(request: Request) -> bool:
 
 
 def wants_sync(request: Request) -> bool:
-    """Tell whether a tool is to give its result at once, where a contestant has both: not if many calls wait at once."""
+    """Tell whether a tool is to give its result at once, where a contestant has both: not if many calls wait."""
     return bool(request["workload"] != "tools_100_concurrent")
 
 
@@ -53,18 +53,29 @@ def serve(greeting: dict[str, Any], prepare: Callable[[Request], tuple[Execute, 
     for line in sys.stdin:
         request = json.loads(line)
         try:
-            if request["op"] != "run":
-                raise UnsupportedError(f"no {request['op']} here")
-            reply = measure(request, prepare)
+            reply = answer(request, prepare)
         except UnsupportedError as error:
             reply = {"unsupported": str(error)}
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             reply = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(reply), flush=True)
 
 
+def answer(request: Request, prepare: Callable[[Request], tuple[Execute, Callable[[], None]]]) -> dict[str, Any]:
+    """Do what a request asks for."""
+    if request["op"] != "run":
+        raise UnsupportedError(f"no {request['op']} here")
+    return measure(request, prepare)
+
+
+def compare(result: Any, expect: Any) -> None:
+    """Fail if a script has given something else."""
+    if result != expect:
+        raise ValueError(f"the result is {str(result)[:200]}")
+
+
 def measure(request: Request, prepare: Callable[[Request], tuple[Execute, Callable[[], None]]]) -> dict[str, Any]:
-    """Run one round: as a queue that as many threads serve as there are workers, or one thread, which submits itself."""
+    """Run one round: as a queue that as many threads serve as there are workers, or one, which submits itself."""
     count, expect = request["count"], request["expect"]
     concurrent = request["mode"] == "concurrent"
     workers = request["workers"] if concurrent else 1
@@ -98,8 +109,8 @@ def measure(request: Request, prepare: Callable[[Request], tuple[Execute, Callab
                     if ended + in_flight < count:
                         submitted[ended + in_flight] = end
                     ended += 1
-                if number in (0, count - 1) and result != expect:
-                    raise ValueError(f"the result is {str(result)[:200]}")
+                if number in (0, count - 1):
+                    compare(result, expect)
         except BaseException:
             ready.abort()
             raise
