@@ -28,7 +28,8 @@ pub mod text;
 pub mod value;
 
 pub mod script;
-mod setting;
+
+pub mod setting;
 
 pub mod callback;
 
