@@ -88,7 +88,6 @@ impl Cache {
 
     pub(super) fn find(&mut self, request: &Request) -> Found<'_> {
         let key = Key::of(request);
-        let hash = self.hasher.hash_one(&key);
         self.uses += 1;
         match self.kept.get_mut(&key) {
             Some(kept) => {
@@ -96,6 +95,7 @@ impl Cache {
                 Found::Kept(&kept.stencil, kept.reading)
             }
             None => {
+                let hash = self.hasher.hash_one(&key);
                 let seen = &mut self.seen[hash as usize % SEEN];
                 let worth_keeping = request.compiled || *seen == hash;
                 *seen = hash;
