@@ -6,9 +6,11 @@
 //! hostile: what a frame *means* it checks in [`process`](super::process).
 
 use std::borrow::Cow;
+use std::os::fd::AsFd;
 use std::time::{Duration, SystemTime};
 
 use minicbor::{Decode, Decoder, Encode, Encoder};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{KillReason, RecycleReason, Report};
 use crate::config::{ExecutionLimits, MAX_VALUE_DEPTH};
@@ -21,6 +23,12 @@ pub(super) const PROTOCOL: u32 = 2;
 
 /// Bytes of the length before a frame.
 pub(super) const HEADER: usize = 4;
+
+/// Whether a socket of either side has something to read, or its end, within this time.
+pub(super) fn comes_within(socket: impl AsFd, time: Option<Duration>) -> bool {
+    let timeout = time.and_then(|time| Timespec::try_from(time).ok());
+    poll(&mut [PollFd::new(&socket, PollFlags::IN)], timeout.as_ref()).is_ok_and(|ready| ready > 0)
+}
 
 /// The longest first frame of either side.
 pub(super) const MAX_GREETING: usize = 64 * 1024;

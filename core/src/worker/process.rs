@@ -545,7 +545,7 @@ impl Conversation {
 
     /// Whether there is something to read, or the end.
     fn has_come(&self) -> bool {
-        poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+        frame::comes_within(&self.socket, Some(Duration::ZERO))
     }
 
     /// Sends and receives what can be without waiting.

@@ -12,7 +12,6 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
@@ -326,12 +325,6 @@ fn write(mut bytes: &[u8]) {
     }
 }
 
-/// Whether the socket has something to read, or its end, within this time.
-fn comes_within(time: Option<Duration>) -> bool {
-    let timeout = time.and_then(|time| Timespec::try_from(time).ok());
-    poll(&mut [PollFd::new(&socket(), PollFlags::IN)], timeout.as_ref()).is_ok_and(|ready| ready > 0)
-}
-
 /// Frames as they come.
 #[derive(Default)]
 struct Frames {
@@ -368,15 +361,15 @@ impl Frames {
             return true;
         }
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-        if left != Some(Duration::ZERO) && self.watch.until(|| comes_within(Some(Duration::ZERO))) {
+        if left != Some(Duration::ZERO) && self.watch.until(|| frame::comes_within(socket(), Some(Duration::ZERO))) {
             return true;
         }
-        comes_within(left)
+        frame::comes_within(socket(), left)
     }
 
     fn receive(&mut self) -> Option<()> {
         // If it is in vain, the call below sleeps.
-        self.watch.until(|| comes_within(Some(Duration::ZERO)));
+        self.watch.until(|| frame::comes_within(socket(), Some(Duration::ZERO)));
         self.bytes.drain(..self.start);
         self.start = 0;
         self.bytes.reserve(CHUNK);
