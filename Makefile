@@ -179,12 +179,15 @@ $(BENCH_VENV)/ready: benches/requirements.txt
 	@$(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
-.PHONY: bench-programs
-bench-programs: stage python setup-go $(BENCH_VENV)/ready
-	$(call step,"Compile the programs of the benchmarks (a minute the first time)")
-	$(CARGO) build --release --locked -p enclave-bench
+.PHONY: bench-c
+bench-c: stage
 	@mkdir -p target/bench/bin
 	$(CC) -std=gnu11 $(CFLAGS) $(WARNINGS) benches/contestants/c/bench.c $(LINK_STAGED) -o target/bench/bin/c
+
+.PHONY: bench-programs
+bench-programs: bench-c python setup-go $(BENCH_VENV)/ready
+	$(call step,"Compile the programs of the benchmarks (a minute the first time)")
+	$(CARGO) build --release --locked -p enclave-bench
 	@module=benches/contestants/go; $(in_go_module) && $(GO) build -o $(CURDIR)/target/bench/bin/go .
 
 .PHONY: bench
@@ -194,16 +197,15 @@ bench: bench-programs ## Measure everything beside the bare engine (ten minutes)
 
 # What npm and pip give is pinned in benches/peers; the programs of Node stand beside their packages.
 .PHONY: bench-peers
-bench-peers: stage setup-go $(BENCH_VENV)/ready ## Measure other sandboxes beside enclave (ten minutes); ARGS="--quick", "--publish"
+bench-peers: bench-c setup-go $(BENCH_VENV)/ready ## Measure other sandboxes beside enclave (ten minutes); ARGS="--quick", "--publish"
 	$(call step,"Get the other sandboxes (a minute or two the first time)")
 	@scripts/setup test
-	@mkdir -p target/peers/node target/bench/bin
+	@mkdir -p target/peers/node
 	@cp benches/peers/node/*.mjs benches/peers/node/*.json benches/peers/node/.npmrc target/peers/node/
 	cd target/peers/node && npm ci --ignore-scripts --silent
 	@[[ -x target/peers/venv/bin/python ]] || $(PYTHON) -m venv target/peers/venv
 	target/peers/venv/bin/pip install --quiet --disable-pip-version-check -r benches/peers/python/requirements.txt
 	cd benches/peers/go && $(GO) build -o $(CURDIR)/target/peers/go-peers .
-	$(CC) -std=gnu11 $(CFLAGS) $(WARNINGS) benches/contestants/c/bench.c $(LINK_STAGED) -o target/bench/bin/c
 	$(call step,"Benchmarks (ten minutes; with --quick two)")
 	$(BENCH_VENV)/bin/python benches/peers.py $(ARGS)
 
