@@ -493,8 +493,8 @@ typedef struct enclave_execution_stats_t {
 /// 15 000, 30 000 (default), 60 000.
 #define ENCLAVE_SETTING_TIMEOUT_MS 100
 
-/// CPU milliseconds of the worker; waiting for tools and timers costs none; 0: no limit. Presets 2000, 10 000, 0
-/// (default), 0.
+/// CPU milliseconds of the worker; waiting for tools and timers costs about 0.05 each; 0: no limit. Presets 2000,
+/// 10 000, 0 (default), 0.
 #define ENCLAVE_SETTING_CPU_TIME_LIMIT_MS 101
 
 /// Tool calls. Presets 10, 50, 100 (default), 1000.

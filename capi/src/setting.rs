@@ -75,8 +75,8 @@ pub const ENCLAVE_SETTING_REQUIRE_SANDBOX: enclave_setting_t = 16;
 /// Wall-clock milliseconds from the start on a worker (waiting in the queue not counted), at least 1. Presets 5000,
 /// 15 000, 30 000 (default), 60 000.
 pub const ENCLAVE_SETTING_TIMEOUT_MS: enclave_setting_t = 100;
-/// CPU milliseconds of the worker; waiting for tools and timers costs none; 0: no limit. Presets 2000, 10 000, 0
-/// (default), 0.
+/// CPU milliseconds of the worker; waiting for tools and timers costs about 0.05 each; 0: no limit. Presets 2000,
+/// 10 000, 0 (default), 0.
 pub const ENCLAVE_SETTING_CPU_TIME_LIMIT_MS: enclave_setting_t = 101;
 /// Tool calls. Presets 10, 50, 100 (default), 1000.
 pub const ENCLAVE_SETTING_MAX_TOOL_CALLS: enclave_setting_t = 102;

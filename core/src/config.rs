@@ -142,7 +142,8 @@ pub struct PoolConfig {
 pub struct ExecutionLimits {
     /// Wall-clock time from the start on a worker (waiting in the queue not counted), more than 0. Presets 5, 15, 30, 60 s.
     pub timeout: Duration,
-    /// CPU time of the worker's thread; waiting for tools and timers costs none. STRICT 2 s, SECURE 10 s, else none.
+    /// CPU time of the worker's thread; waiting for tools and timers costs about 50 µs each, in which the worker
+    /// watches for what comes before it sleeps. STRICT 2 s, SECURE 10 s, else none.
     pub cpu_time_limit: Option<Duration>,
     /// Tool calls, at least 0. Presets 10, 50, 100, 1000.
     pub max_tool_calls: u32,

@@ -30,8 +30,8 @@ const LIVE: f64 = 0.9;
 /// The smallest headroom, and its share of the limit.
 const MIN_HEADROOM: u64 = 8 * 1024 * 1024;
 const HEADROOM_SHARE: u64 = 4;
-/// Garbage is collected at rest when a worker holds this share of its limit more than its base. A realm takes two MiB
-/// of address space, most of it never touched, so a smaller share would mean a collection every few executions.
+/// Garbage is collected at rest when a worker holds this share of its limit more than its base. With a smaller share,
+/// executions that hold much would each be followed by a collection.
 const GARBAGE_SHARE: u64 = 4;
 /// Share of the limit by which a worker at rest may differ from its base.
 const SETTLED_SHARE: u64 = 4;

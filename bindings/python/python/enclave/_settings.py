@@ -36,7 +36,7 @@ class Limits(TypedDict, total=False):
     timeout: Seconds
     """Wall-clock time, without the queue; above 0, at most 365 days."""
     cpu_time_limit: Seconds | None
-    """CPU time; waiting for tools and timers costs none. None: no limit."""
+    """CPU time; waiting for tools and timers costs about 50 µs each. None: no limit."""
     max_tool_calls: int
     max_console_calls: int
     max_console_output: int
