@@ -316,12 +316,12 @@ test-debug-engine: stage ## Run tests with SpiderMonkey's assertions and GC zeal
 	$(call step,"Rust tests with the debug engine (several minutes)")
 	$(DEBUG_ENGINE) test -p enclave-core --features debug-engine $(DEBUG_FLAGS) --lib -- engine::
 	$(DEBUG_ENGINE) test -p enclave-core --features debug-engine $(DEBUG_FLAGS) \
-		--test engine --test limits --test console_and_web --test steady_state
+		--test engine --test limits --test console_and_web --test scripts --test steady_state
 	$(call step,"Rust tests under GC zeal (several minutes)")
 	@for zeal in $(GC_ZEAL); do \
 		echo "JS_GC_ZEAL=$$zeal"; \
 		JS_GC_ZEAL=$$zeal $(DEBUG_ENGINE) test -p enclave-core --features debug-engine $(DEBUG_FLAGS) \
-			--test engine --test limits --test console_and_web -- $(addprefix --skip ,$(TOO_SLOW_UNDER_ZEAL)); \
+			--test engine --test limits --test console_and_web --test scripts -- $(addprefix --skip ,$(TOO_SLOW_UNDER_ZEAL)); \
 	done
 	$(call step,"Conformance with the debug engine and under GC zeal (several minutes)")
 	$(DEBUG_ENGINE) build -p enclave-capi --features enclave-core/debug-engine $(DEBUG_FLAGS)
