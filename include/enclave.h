@@ -1074,6 +1074,20 @@ enclave_status_t enclave_pool_compile(const struct enclave_pool_t *pool,
                                       struct enclave_script_t **script,
                                       struct enclave_error_t **error);
 
+/// Compiles a source as `enclave_pool_compile` does, and returns at once, as `enclave_pool_submit` does: the execution
+/// succeeds, with undefined, if the source compiles. `script` receives the script at once; run before it is known to
+/// compile, it fails as the source would.
+enclave_status_t enclave_pool_submit_compile(const struct enclave_pool_t *pool,
+                                             const char *source,
+                                             size_t source_len,
+                                             const struct enclave_options_t *options,
+                                             enclave_complete_fn callback,
+                                             void *user_data,
+                                             enclave_finalizer_fn finalizer,
+                                             struct enclave_script_t **script,
+                                             struct enclave_execution_t **execution,
+                                             struct enclave_error_t **error);
+
 /// Shuts a pool down: refuses submissions, drops what waits in the queue as POOL_CLOSED, waits at most `timeout_ms`
 /// milliseconds for what runs (`ENCLAVE_POOL_TIMEOUT`: the pool's setting; `ENCLAVE_NO_TIMEOUT`: without end) and then
 /// ends it as POOL_CLOSED. When it returns, every execution has its outcome and the workers are gone. A second call

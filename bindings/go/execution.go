@@ -30,8 +30,16 @@ type Execution struct {
 	console []ConsoleLine
 }
 
-// submit submits a script. Always gives an execution; one that was refused is done.
-func (p *Pool) submit(ctx context.Context, source string, opts []Option) *Execution {
+// submit submits a source or a script. Always gives an execution; one that was refused is done.
+func (p *Pool) submit(ctx context.Context, what capi.Submission, opts []Option) *Execution {
+	return p.submitBy(p.inner.Submit, ctx, what, opts)
+}
+
+// submitBy is submit by another way into the library.
+func (p *Pool) submitBy(
+	way func(*capi.Submission, capi.Completer) (*capi.Execution, *capi.Error),
+	ctx context.Context, what capi.Submission, opts []Option,
+) *Execution {
 	e := &Execution{ctx: ctx, pool: p, done: make(chan struct{})}
 	switch {
 	case ctx == nil:
@@ -40,7 +48,7 @@ func (p *Pool) submit(ctx context.Context, source string, opts []Option) *Execut
 	case ctx.Err() != nil:
 		return e.refuse(ended(ctx))
 	}
-	s := submission{Submission: capi.Submission{Source: source}}
+	s := submission{Submission: what}
 	if err := applyTo(&s, opts); err != nil {
 		return e.refuse(err)
 	}
@@ -51,7 +59,7 @@ func (p *Pool) submit(ctx context.Context, source string, opts []Option) *Execut
 		e.calls = &toolCalls{tools: s.tools, anyTool: s.anyTool, logger: p.logger, parent: ctx}
 		s.Tools = e.calls
 	}
-	handle, err := p.inner.Submit(&s.Submission, (*completer)(e))
+	handle, err := way(&s.Submission, (*completer)(e))
 	if err != nil {
 		return e.refuse(newError(err))
 	}

@@ -50,7 +50,7 @@ func (p *Pool) Config() Config { return p.config }
 //
 // While it waits, Run holds a goroutine, and no thread.
 func (p *Pool) Run(ctx context.Context, source string, opts ...Option) (Value, error) {
-	return p.submit(ctx, source, opts).await()
+	return p.submit(ctx, capi.Submission{Source: source}, opts).await()
 }
 
 // RunInto runs a script and stores its result in what dst points to, as [Value.Decode] does.
@@ -72,7 +72,7 @@ func Run[T any](ctx context.Context, pool *Pool, source string, opts ...Option) 
 // Submit submits a script and returns at once. When ctx ends, the execution is cancelled. A submission that is refused
 // (ErrQueueFull, say) gives an execution that is done.
 func (p *Pool) Submit(ctx context.Context, source string, opts ...Option) *Execution {
-	execution := p.submit(ctx, source, opts)
+	execution := p.submit(ctx, capi.Submission{Source: source}, opts)
 	execution.watch()
 	return execution
 }

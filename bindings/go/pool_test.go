@@ -524,3 +524,46 @@ func TestScript(t *testing.T) {
 	_, err = pool.Compile(ctx, "1", WithGlobal("a", func() {}))
 	wantIs(t, err, ErrInvalidArgument)
 }
+
+func TestCompile(t *testing.T) {
+	pool := newPool(t, Config{MaxWorkers: 1})
+	ctx := context.Background()
+	_, err := pool.Compile(ctx, "let a;\nlet = = 1", WithFilename("wrong.js"))
+	var syntax *ScriptError
+	if !errors.Is(err, ErrSyntax) || !errors.As(err, &syntax) || syntax.Filename != "wrong.js" || syntax.Line != 2 {
+		t.Errorf("it is %v", err)
+	}
+	// It is not run, and its kind stays.
+	script, err := pool.Compile(ctx, "globalThis.n = (globalThis.n ?? 0) + 1; return n", WithKind(SourceFunction))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := pool.Stats().TotalExecutions; got != 2 {
+		t.Errorf("there were %d executions", got)
+	}
+	for range 3 {
+		if value, err := script.Run(ctx, WithKind(SourceScript)); value.String() != "1" {
+			t.Errorf("it is %v, %v", value, err)
+		}
+	}
+	var none context.Context
+	_, err = pool.Compile(none, "1")
+	wantIs(t, err, ErrInvalidArgument)
+
+	// What waits for a worker is cancelled with its context.
+	blocker := pool.Submit(ctx, "for (;;);")
+	short, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+	defer cancel()
+	_, err = pool.Compile(short, "1")
+	wantIs(t, err, ErrCancelled, context.DeadlineExceeded)
+	blocker.Cancel()
+	<-blocker.Done()
+
+	if err := pool.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, err = pool.Compile(ctx, "1")
+	wantIs(t, err, ErrPoolClosed)
+	_, err = script.Run(ctx)
+	wantIs(t, err, ErrPoolClosed)
+}

@@ -1,46 +1,66 @@
 package enclave
 
-import "context"
+import (
+	"context"
 
-// Script is a source with its options, to be run many times.
+	"github.com/enclave/enclave/bindings/go/internal/capi"
+)
+
+// Script is a source that was compiled by [Pool.Compile], to be run any number of times. It never changes, may be used
+// by several goroutines at once, and needs no Close.
 //
-// Each worker keeps compiled what it runs a second time, as far as there is place, whether it comes by a Script or by
-// [Pool.Run]: a Script saves repeating the arguments, and is not faster.
+// Each worker that runs it compiles it once and keeps what it made, as far as there is place: a 32nd of its memory limit
+// for all that it keeps.
 type Script struct {
 	pool   *Pool
-	source string
+	script *capi.Script
 	opts   []Option
 }
 
-// Compile makes a Script. It does not look at the source yet: a syntax error comes from its runs.
+// Compile compiles a source without running it, and waits for that: it takes a place in the queue and the time that the
+// limits allow, counts as an execution, and is cancelled when ctx ends, as in [Pool.Run]. [WithKind] and [WithFilename]
+// stay with the script for good; other options are those of its runs too, unless these have their own.
+//
+// Workers also keep compiled what comes twice by [Pool.Run]. A script is kept from the first time on, and its syntax
+// errors are known before it is run: they match [ErrSyntax].
 func (p *Pool) Compile(ctx context.Context, source string, opts ...Option) (*Script, error) {
-	if ctx.Err() != nil {
-		return nil, ended(ctx)
+	script := &Script{pool: p, opts: opts}
+	compile := func(s *capi.Submission, completer capi.Completer) (execution *capi.Execution, err *capi.Error) {
+		script.script, execution, err = p.inner.Compile(s, completer)
+		return execution, err
 	}
-	if err := applyTo(&submission{}, opts); err != nil {
+	if _, err := p.submitBy(compile, ctx, capi.Submission{Source: source}, opts).await(); err != nil {
 		return nil, err
 	}
-	return &Script{p, source, opts}, nil
+	return script, nil
 }
 
 // Run runs the script, as [Pool.Run] does; opts come after those of Compile.
 func (s *Script) Run(ctx context.Context, opts ...Option) (Value, error) {
-	return s.pool.Run(ctx, s.source, s.with(opts)...)
+	return s.submit(ctx, opts).await()
 }
 
 // RunInto runs the script, as [Pool.RunInto] does.
 func (s *Script) RunInto(ctx context.Context, dst any, opts ...Option) error {
-	return s.pool.RunInto(ctx, s.source, dst, s.with(opts)...)
+	value, err := s.Run(ctx, opts...)
+	if err != nil {
+		return err
+	}
+	return value.Decode(dst)
 }
 
 // Submit submits the script, as [Pool.Submit] does.
 func (s *Script) Submit(ctx context.Context, opts ...Option) *Execution {
-	return s.pool.Submit(ctx, s.source, s.with(opts)...)
+	execution := s.submit(ctx, opts)
+	execution.watch()
+	return execution
 }
 
-func (s *Script) with(opts []Option) []Option {
+func (s *Script) submit(ctx context.Context, opts []Option) *Execution {
 	if len(opts) == 0 {
-		return s.opts
+		opts = s.opts
+	} else {
+		opts = append(s.opts[:len(s.opts):len(s.opts)], opts...)
 	}
-	return append(s.opts[:len(s.opts):len(s.opts)], opts...)
+	return s.pool.submit(ctx, capi.Submission{Script: s.script}, opts)
 }

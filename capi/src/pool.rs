@@ -2,8 +2,9 @@
 
 use std::ffi::{c_char, c_void};
 use std::mem::MaybeUninit;
+use std::sync::Arc;
 
-use enclave_core::{Error, ExecutionOptions, MAX_DURATION, Pool, PoolConfig, Source};
+use enclave_core::{Error, Execution, ExecutionOptions, MAX_DURATION, Outcome, Pool, PoolConfig, Source};
 
 use crate::boundary::{attempt, caught, guard, put, required};
 use crate::callback::{Context, enclave_finalizer_fn};
@@ -21,6 +22,8 @@ use crate::tool::{self, enclave_tool_fn};
 
 /// As the time of `enclave_pool_shutdown`: `ENCLAVE_SETTING_GRACEFUL_SHUTDOWN_TIMEOUT_MS` of the pool.
 pub const ENCLAVE_POOL_TIMEOUT: u64 = u64::MAX - 1;
+
+type OnComplete = Box<dyn FnOnce(Arc<Outcome>) + Send>;
 
 /// A pool of workers. Owned by the caller; all functions on it but `enclave_pool_free` may be called from several
 /// threads at once.
@@ -120,7 +123,10 @@ pub unsafe extern "C" fn enclave_pool_submit(
     // SAFETY: the caller keeps the contracts of text and callbacks.
     unsafe {
         let source = || text(source, source_len, "source").map(Source::from);
-        submit(pool, source, options, callback, Context::new(user_data, finalizer), execution, error)
+        let context = Context::new(user_data, finalizer);
+        submit(pool, options, callback, context, execution, error, |pool, options, on_complete| {
+            pool.submit_with(source()?, options, on_complete)
+        })
     }
 }
 
@@ -138,8 +144,10 @@ pub unsafe extern "C" fn enclave_pool_submit_script(
 ) -> enclave_status_t {
     // SAFETY: the caller keeps the contract of callbacks.
     unsafe {
-        let source = || required(script, "script").map(|script| Source::from(&script.0));
-        submit(pool, source, options, callback, Context::new(user_data, finalizer), execution, error)
+        let context = Context::new(user_data, finalizer);
+        submit(pool, options, callback, context, execution, error, |pool, options, on_complete| {
+            pool.submit_with(&required(script, "script")?.0, options, on_complete)
+        })
     }
 }
 
@@ -148,25 +156,26 @@ pub unsafe extern "C" fn enclave_pool_submit_script(
 /// The caller keeps the contract of callbacks.
 unsafe fn submit(
     pool: Option<&enclave_pool_t>,
-    source: impl FnOnce() -> Result<Source, Error>,
     options: Option<&enclave_options_t>,
     callback: enclave_complete_fn,
     context: Context,
     execution: Option<&mut MaybeUninit<*mut enclave_execution_t>>,
     error: Option<&mut MaybeUninit<*mut enclave_error_t>>,
+    submit: impl FnOnce(&Pool, ExecutionOptions, OnComplete) -> Result<Execution, Error>,
 ) -> enclave_status_t {
     attempt(error, || {
         let submit = || {
-            let source = source()?;
             let pool = required(pool, "pool")?;
-            pool.pool.submit_with(source, pool.options(options)?, move |outcome| {
+            let options = pool.options(options)?;
+            let on_complete = move |outcome| {
                 let context = context;
                 if let Some(callback) = callback {
                     let outcome = Box::into_raw(Box::new(enclave_outcome_t::new(outcome)));
                     // SAFETY: the caller keeps the contract of callbacks; the callback owns the outcome.
                     unsafe { callback(context.user_data(), outcome) }
                 }
-            })
+            };
+            submit(&pool.pool, options, Box::new(on_complete))
         };
         match execution {
             Some(_) => put(execution, "execution", || submit().map(enclave_execution_t::new)),
@@ -247,6 +256,39 @@ pub unsafe extern "C" fn enclave_pool_compile(
             pool.pool.compile(source, pool.options(options)?).map(enclave_script_t)
         })
     })
+}
+
+/// Compiles a source as `enclave_pool_compile` does, and returns at once, as `enclave_pool_submit` does: the execution
+/// succeeds, with undefined, if the source compiles. `script` receives the script at once; run before it is known to
+/// compile, it fails as the source would.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn enclave_pool_submit_compile(
+    pool: Option<&enclave_pool_t>,
+    source: *const c_char,
+    source_len: usize,
+    options: Option<&enclave_options_t>,
+    callback: enclave_complete_fn,
+    user_data: *mut c_void,
+    finalizer: enclave_finalizer_fn,
+    script: Option<&mut MaybeUninit<*mut enclave_script_t>>,
+    execution: Option<&mut MaybeUninit<*mut enclave_execution_t>>,
+    error: Option<&mut MaybeUninit<*mut enclave_error_t>>,
+) -> enclave_status_t {
+    let mut script = script;
+    if let Some(script) = &mut script {
+        script.write(std::ptr::null_mut());
+    }
+    // SAFETY: the caller keeps the contracts of text and callbacks.
+    unsafe {
+        let source = || text(source, source_len, "source");
+        let context = Context::new(user_data, finalizer);
+        submit(pool, options, callback, context, execution, error, |pool, options, on_complete| {
+            let out = required(script, "script")?;
+            let (script, execution) = pool.compile_with(source()?, options, on_complete)?;
+            out.write(Box::into_raw(Box::new(enclave_script_t(script))));
+            Ok(execution)
+        })
+    }
 }
 
 /// Shuts a pool down: refuses submissions, drops what waits in the queue as POOL_CLOSED, waits at most `timeout_ms`

@@ -87,6 +87,22 @@ fn options_belong_to_the_run() {
 }
 
 #[test]
+fn compiling_need_not_be_waited_for() {
+    for pool in pools() {
+        let (sender, outcomes) = std::sync::mpsc::channel();
+        for (source, compiles) in [("throw 1", true), ("throw = 1", false)] {
+            let sender = sender.clone();
+            let on_complete = move |outcome| sender.send(outcome).unwrap();
+            let (script, execution) = pool.compile_with(source, Default::default(), on_complete).unwrap();
+            assert_eq!(execution.wait().unwrap().result.is_ok(), compiles, "{source}");
+            assert_eq!(outcomes.recv().unwrap().result.is_ok(), compiles, "{source}");
+            let error = pool.run(&script, Default::default()).unwrap_err();
+            assert_eq!(matches!(error, Error::Exception(_)), compiles, "{error}");
+        }
+    }
+}
+
+#[test]
 fn a_syntax_error_is_known_before_the_script_is_run_and_has_its_place() {
     for pool in pools() {
         for source in ["let a = 1;\nlet = = 2", "let a = 1;\n\treturn await ]"] {

@@ -374,6 +374,11 @@ static void a_pool_refuses_by_name(void) {
     MAKES_NO_SCRIPT(enclave_pool_compile(pool, NULL, Z, NULL, &script, &error), "source is NULL");
     MAKES_NO_SCRIPT(enclave_pool_compile(pool, "1", TOO_LONG, NULL, &script, &error), "source");
     REFUSED(enclave_pool_compile(pool, "1", Z, NULL, NULL, &error), "script is NULL");
+    MAKES_NO_SCRIPT(F(enclave_pool_submit_compile)(NULL, "1", Z, NULL, NULL, NULL, NULL, &script, NULL, &error),
+                    "pool is NULL");
+    MAKES_NO_SCRIPT(enclave_pool_submit_compile(pool, NULL, Z, NULL, NULL, NULL, NULL, &script, NULL, &error),
+                    "source is NULL");
+    REFUSED(enclave_pool_submit_compile(pool, "1", Z, NULL, NULL, NULL, NULL, NULL, NULL, &error), "script is NULL");
     F(enclave_script_free)(NULL);
     enclave_outcome_t *outcome;
     CHECK_STATUS(F(enclave_pool_run_script)(pool, NULL, NULL, &outcome), ENCLAVE_INVALID_ARGUMENT);

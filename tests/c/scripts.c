@@ -48,6 +48,53 @@ static void a_syntax_error_is_known_at_once(void) {
     enclave_pool_free(pool);
 }
 
+static void count_success(void *user_data, enclave_outcome_t *outcome) {
+    CHECK_STATUS(enclave_outcome_status(outcome), ENCLAVE_OK);
+    CHECK(enclave_value_kind(enclave_outcome_value(outcome)) == ENCLAVE_VALUE_UNDEFINED);
+    enclave_outcome_free(outcome);
+    ++*(int *)user_data;
+}
+
+static void add_hundred(void *user_data) {
+    *(int *)user_data += 100;
+}
+
+static void a_script_is_compiled_without_waiting(void) {
+    enclave_pool_t *pool = small_pool();
+    int calls = 0;
+    enclave_script_t *script;
+    enclave_execution_t *execution;
+    enclave_error_t *error;
+    CHECK_STATUS(enclave_pool_submit_compile(pool, "throw a", Z, NULL, count_success, &calls, add_hundred, &script,
+                                             &execution, &error),
+                 ENCLAVE_OK);
+    CHECK(script != NULL && error == NULL);
+    enclave_outcome_t *outcome;
+    CHECK_STATUS(enclave_execution_wait(execution, ENCLAVE_NO_TIMEOUT, &outcome, NULL), ENCLAVE_OK);
+    CHECK_STATUS(enclave_outcome_status(outcome), ENCLAVE_OK);
+    enclave_outcome_free(outcome);
+    enclave_execution_free(execution);
+    enclave_pool_run_script(pool, script, NULL, &outcome);
+    CHECK_STATUS(enclave_outcome_status(outcome), ENCLAVE_EXCEPTION);
+    enclave_outcome_free(outcome);
+    enclave_script_free(script);
+
+    /* That it does not compile, the execution says; the script fails as its source would. */
+    CHECK_STATUS(enclave_pool_submit_compile(pool, "let = =", Z, NULL, NULL, NULL, NULL, &script, &execution, NULL),
+                 ENCLAVE_OK);
+    CHECK_STATUS(enclave_execution_wait(execution, ENCLAVE_NO_TIMEOUT, &outcome, NULL), ENCLAVE_OK);
+    CHECK_STATUS(enclave_outcome_status(outcome), ENCLAVE_SYNTAX_ERROR);
+    enclave_outcome_free(outcome);
+    enclave_execution_free(execution);
+    enclave_pool_run_script(pool, script, NULL, &outcome);
+    CHECK_STATUS(enclave_outcome_status(outcome), ENCLAVE_SYNTAX_ERROR);
+    enclave_outcome_free(outcome);
+    enclave_script_free(script);
+
+    enclave_pool_free(pool);
+    CHECK(calls == 101);
+}
+
 static void bad_arguments_are_refused(void) {
     enclave_pool_t *pool = small_pool();
     enclave_script_t *script;
@@ -68,14 +115,20 @@ static void bad_arguments_are_refused(void) {
     script = compile(pool, "1", NULL);
     CHECK_STATUS(enclave_pool_run_script(NULL, script, NULL, NULL), ENCLAVE_INVALID_ARGUMENT);
     enclave_script_free(NULL);
+    enclave_script_t *late;
+    int finalized = 0;
+    CHECK_STATUS(enclave_pool_submit_compile(pool, "\xff", 1, NULL, count_success, &finalized, add_hundred, &late, NULL,
+                                             NULL),
+                 ENCLAVE_INVALID_ARGUMENT);
+    CHECK(finalized == 100);
     enclave_pool_shutdown(pool, 0, NULL);
     CHECK_STATUS(enclave_pool_run_script(pool, script, NULL, NULL), ENCLAVE_POOL_CLOSED);
-    enclave_script_t *late;
     CHECK_STATUS(enclave_pool_compile(pool, "1", Z, NULL, &late, NULL), ENCLAVE_POOL_CLOSED);
     enclave_script_free(script);
     enclave_pool_free(pool);
 }
 
 MAIN(TEST(a_script_is_compiled_once_and_run_often),
+     TEST(a_script_is_compiled_without_waiting),
      TEST(a_syntax_error_is_known_at_once),
      TEST(bad_arguments_are_refused))

@@ -30,7 +30,7 @@ mod _enclave {
     #[pymodule_export]
     use super::events::Events;
     #[pymodule_export]
-    use super::pool::{Execution, Outcome, Pool, ToolCall};
+    use super::pool::{Execution, Outcome, Pool, Script, ToolCall};
     #[pymodule_export]
     use super::settings::{limit_names, preset_settings, setting_names};
     #[pymodule_export]

@@ -4,7 +4,7 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use enclave_core::{ConsoleHandler, ExecutionOptions, SourceKind, ToolError, ToolHandler, ToolReply, Value};
+use enclave_core::{ConsoleHandler, ExecutionOptions, Source, SourceKind, ToolError, ToolHandler, ToolReply, Value};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 
@@ -53,15 +53,15 @@ impl Pool {
         settings::to_dict(py, self.pool.config())
     }
 
-    /// Runs a source and gives its value, or raises. Without any options.
+    /// Runs a source or script and gives its value, or raises. Without any options.
     fn run<'py>(&self, py: Python<'py>, source: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let source = text("source", source)?;
+        let source = self::source(source)?;
         let execution = self.pool.submit(source, ExecutionOptions::default()).map_err(|error| raise(py, &error))?;
         let outcome = wait(py, &execution)?;
         value(py, &outcome)
     }
 
-    /// Submits a source. Its tool calls and console lines become events of this token; and its outcome, if `completion`.
+    /// Submits a source or script. Its tool calls and console lines become events of this token; and its outcome, if `completion`.
     #[allow(clippy::too_many_arguments, reason = "called from one place, by position, for speed")]
     fn submit(
         &self,
@@ -78,7 +78,7 @@ impl Pool {
         collect_console: bool,
         completion: bool,
     ) -> PyResult<Execution> {
-        let source = text("source", source)?;
+        let source = self::source(source)?;
         let handler: ToolHandler = {
             let inbox = self.inbox.clone();
             Arc::new(move |call| inbox.put(Event::ToolCall(token, call)))
@@ -89,7 +89,7 @@ impl Pool {
         };
         let options = ExecutionOptions {
             kind: source_kind(kind)?,
-            filename: if filename.is_none() { None } else { Some(text("filename", filename)?) },
+            filename: optional_text("filename", filename)?,
             globals: self::globals(globals)?,
             limits: settings::limits(&self.pool.config().limits, limits)?,
             collect_console,
@@ -104,6 +104,36 @@ impl Pool {
             self.pool.submit(source, options)
         };
         submitted.map(Execution).map_err(|error| raise(py, &error))
+    }
+
+    /// Submits a source to be compiled: gives the script, and the execution that says whether it compiles. The outcome
+    /// becomes an event of the token, if there is one.
+    fn compile(
+        &self,
+        py: Python<'_>,
+        source: &Bound<'_, PyAny>,
+        kind: &Bound<'_, PyAny>,
+        filename: &Bound<'_, PyAny>,
+        limits: &Bound<'_, PyDict>,
+        token: Option<u64>,
+    ) -> PyResult<(Script, Execution)> {
+        let source = text("source", source)?;
+        let options = ExecutionOptions {
+            kind: source_kind(kind)?,
+            filename: optional_text("filename", filename)?,
+            limits: settings::limits(&self.pool.config().limits, limits)?,
+            ..ExecutionOptions::default()
+        };
+        let inbox = self.inbox.clone();
+        let on_complete = move |outcome| {
+            if let Some(token) = token {
+                inbox.put(Event::Completed(token, outcome));
+            }
+        };
+        self.pool
+            .compile_with(source, options, on_complete)
+            .map(|(script, execution)| (Script(script), Execution(execution)))
+            .map_err(|error| raise(py, &error))
     }
 
     /// A snapshot of what the pool does and has done.
@@ -133,6 +163,10 @@ impl Pool {
         }
     }
 }
+
+/// A compiled source.
+#[pyclass(frozen, module = "enclave._enclave")]
+pub(crate) struct Script(enclave_core::Script);
 
 /// A submitted execution.
 #[pyclass(frozen, module = "enclave._enclave")]
@@ -273,6 +307,17 @@ fn text(name: &str, given: &Bound<'_, PyAny>) -> PyResult<String> {
     match text.to_str() {
         Ok(text) => Ok(text.to_owned()),
         Err(_) => Err(wrong_value(py, name, "has a lone surrogate; accepted is text that has a form in UTF-8".into())),
+    }
+}
+
+fn optional_text(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
+    (!given.is_none()).then(|| text(name, given)).transpose()
+}
+
+fn source(given: &Bound<'_, PyAny>) -> PyResult<Source> {
+    match given.cast::<Script>() {
+        Ok(script) => Ok(Source::from(&script.get().0)),
+        Err(_) => text("source", given).map(Source::from),
     }
 }
 

@@ -62,8 +62,11 @@ def test_errors_come_as_from_run(pool: enclave.Pool) -> None:
         assert [line.text for line in outcome.console] == ["x"]
         assert outcome.status is enclave.Status.EXCEPTION
         assert (await pool.run_detailed_async("2")).value == 2
-        assert await pool.compile("n").run_async(globals={"n": 3}) == 3
-        assert (await pool.compile("n").run_detailed_async(globals={"n": 3})).value == 3
+        script = await pool.compile_async("n", filename="n.js", timeout=5)
+        assert await script.run_async(globals={"n": 3}) == 3
+        assert (await script.run_detailed_async(globals={"n": 3})).value == 3
+        with pytest.raises(enclave.JSSyntaxError):
+            await pool.compile_async("let = =")
 
     asyncio.run(main())
 

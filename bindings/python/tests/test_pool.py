@@ -238,6 +238,51 @@ def test_a_script_has_the_methods_of_the_pool(pool: enclave.Pool) -> None:
         script.run(globals={"n": 3})
     assert raised.value.filename == "double.js"
     assert repr(script).startswith("<enclave.Script 'double.js'")
+    assert (script.filename, script.kind) == ("double.js", "auto")
+
+
+def test_a_script_is_compiled_before_it_is_run(pool: enclave.Pool) -> None:
+    before = pool.stats().total_executions
+    with pytest.raises(enclave.JSSyntaxError) as raised:
+        pool.compile("let a;\nlet = = 1", filename="wrong.js")
+    assert (raised.value.filename, raised.value.line) == ("wrong.js", 2)
+    pool.compile("throw 1; while (true) {}")
+    assert pool.stats().total_executions == before + 2
+    with pytest.raises(enclave.MessageTooLargeError):
+        pool.compile(" " * (pool.settings["max_message_size"] + 1))
+    with pytest.raises(TypeError, match="'globals'"):
+        pool.compile("1", globals={})  # type: ignore[call-arg]
+    with pytest.raises(enclave.InvalidArgumentError, match="timeout"):
+        pool.compile("1", timeout=-1)
+    with pytest.raises(enclave.InvalidArgumentError, match="kind"):
+        pool.compile("1", kind="module")  # type: ignore[arg-type]
+
+
+def test_a_script_keeps_its_kind_and_runs_anywhere(pool: enclave.Pool) -> None:
+    script = pool.compile("globalThis.n = (globalThis.n ?? 0) + 1; return n", kind="function")
+    for _ in range(3):
+        assert script.run() == 1
+    assert pool.run(script, kind="script") == 1
+    with enclave.Pool(isolation="process", max_workers=1) as other:
+        assert [other.run(script), other.submit(script).result(30)] == [1, 1]
+        assert other.map(script, [1, 2]) == [1, 1]
+    with pytest.raises(enclave.PoolClosedError):
+        other.run(script)
+    with pytest.raises(enclave.PoolClosedError):
+        other.compile("1")
+
+
+def test_compiling_waits_and_fails_as_a_run_does(pool: enclave.Pool) -> None:
+    with pytest.raises(enclave.JSException):
+        pool.compile("(" * 200000)
+    tool = pool.compile("await tools.again()")
+
+    def again() -> str:
+        with pytest.raises(enclave.InvalidStateError, match="compile_async"):
+            pool.compile("1")
+        return "refused"
+
+    assert tool.run(tools={"again": again}) == "refused"
 
 
 def test_32_threads_share_a_pool() -> None:

@@ -339,13 +339,39 @@ impl Pool {
     /// [`Error::Syntax`], or whatever else ends an execution or refuses one, as for [`Pool::run`].
     pub fn compile(&self, source: impl Into<Arc<str>>, options: ExecutionOptions) -> Result<Script, Error> {
         fork::check()?;
-        callback::check_may_wait(self.shared.id, "Pool::compile", "call it on another thread")?;
+        callback::check_may_wait(self.shared.id, "Pool::compile", "use compile_with")?;
+        let (script, execution) = self.submit_compile(source.into(), options, None)?;
+        execution.into_outcome()?.result.clone().map(|_| script)
+    }
+
+    /// Compiles a source as [`Pool::compile`] does, and returns at once: the execution succeeds, with undefined, if the
+    /// source compiles. `on_complete` is called as for [`Pool::submit_with`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Pool::submit`]; `on_complete` is dropped uncalled then.
+    pub fn compile_with(
+        &self,
+        source: impl Into<Arc<str>>,
+        options: ExecutionOptions,
+        on_complete: impl FnOnce(Arc<Outcome>) + Send + 'static,
+    ) -> Result<(Script, Execution), Error> {
+        self.submit_compile(source.into(), options, Some(Box::new(on_complete)))
+    }
+
+    fn submit_compile(
+        &self,
+        source: Arc<str>,
+        options: ExecutionOptions,
+        on_complete: Option<Callback>,
+    ) -> Result<(Script, Execution), Error> {
+        fork::check()?;
         let filename = options.filename.as_deref().unwrap_or(validate::DEFAULT_FILENAME).into();
-        let script = Script { source: source.into(), kind: options.kind, filename };
+        let script = Script { source, kind: options.kind, filename };
         let ExecutionOptions { filename, limits, .. } = options;
         let options = ExecutionOptions { filename, limits, ..ExecutionOptions::default() };
-        let execution = admit(&self.shared, Source::from(&script), true, options, None)?;
-        execution.into_outcome()?.result.clone().map(|_| script)
+        let execution = admit(&self.shared, Source::from(&script), true, options, on_complete)?;
+        Ok((script, execution))
     }
 
     fn admit(

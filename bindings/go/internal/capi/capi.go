@@ -5,6 +5,7 @@
 //
 //   - [Pool], freed by its Close under a lock, so that no call uses it meanwhile or afterwards;
 //   - [Execution], freed by whoever submitted it, once, after its completion;
+//   - [Script], freed by the garbage collector;
 //   - [ToolCall], freed by its answer.
 //
 // Callbacks reach Go through a [cgo.Handle]. The handle of a completion is deleted with the completion; the others are
@@ -320,6 +321,7 @@ type Global struct {
 // Submission is a script and how it is to run.
 type Submission struct {
 	Source         string
+	Script         *Script // in place of the source, if not nil
 	Filename       string // "": the library's default
 	Kind           int32
 	Settings       []Setting
@@ -329,8 +331,31 @@ type Submission struct {
 	Console        func(ConsoleLine) // may be nil
 }
 
+// Script is a compiled source.
+type Script struct{ script *C.enclave_script_t }
+
+func newScript(from *C.enclave_script_t) *Script {
+	script := &Script{from}
+	runtime.AddCleanup(script, func(from *C.enclave_script_t) { C.enclave_script_free(from) }, from)
+	return script
+}
+
 // Submit submits a script. If it fails, the completer is not called.
 func (p *Pool) Submit(s *Submission, completer Completer) (*Execution, *Error) {
+	return p.submit(s, nil, completer)
+}
+
+// Compile submits a source to be compiled, and gives the script at once. The execution says whether it compiles.
+func (p *Pool) Compile(s *Submission, completer Completer) (*Script, *Execution, *Error) {
+	var compiled *C.enclave_script_t
+	execution, err := p.submit(s, &compiled, completer)
+	if err != nil {
+		return nil, nil, err
+	}
+	return newScript(compiled), execution, nil
+}
+
+func (p *Pool) submit(s *Submission, compiled **C.enclave_script_t, completer Completer) (*Execution, *Error) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	if p.pool == nil {
@@ -348,13 +373,17 @@ func (p *Pool) Submit(s *Submission, completer Completer) (*Execution, *Error) {
 	if s.Filename != "" {
 		filename = stringPointer(s.Filename)
 	}
+	var script *C.enclave_script_t
+	if s.Script != nil {
+		script = s.Script.script
+	}
 	globals := packGlobals(s.Globals)
 	var execution *C.enclave_execution_t
 	var failure *C.enclave_error_t
-	status := C.enclave_go_submit(p.pool, stringPointer(s.Source), C.size_t(len(s.Source)), settingsPointer(s.Settings),
-		C.size_t(len(s.Settings)), filename, C.size_t(len(s.Filename)), (*C.char)(bytesPointer(globals)),
-		C.size_t(len(globals)), C.enclave_source_kind_t(s.Kind), C.bool(s.CollectConsole), C.uintptr_t(tools),
-		C.uintptr_t(console), C.uintptr_t(complete), &execution, &failure)
+	status := C.enclave_go_submit(p.pool, stringPointer(s.Source), C.size_t(len(s.Source)), script, compiled,
+		settingsPointer(s.Settings), C.size_t(len(s.Settings)), filename, C.size_t(len(s.Filename)),
+		(*C.char)(bytesPointer(globals)), C.size_t(len(globals)), C.enclave_source_kind_t(s.Kind),
+		C.bool(s.CollectConsole), C.uintptr_t(tools), C.uintptr_t(console), C.uintptr_t(complete), &execution, &failure)
 	runtime.KeepAlive(s)
 	if status != C.ENCLAVE_OK {
 		deleteHandle(complete)

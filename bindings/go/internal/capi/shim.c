@@ -163,6 +163,7 @@ static enclave_status_t set_globals(enclave_options_t *options, const char *glob
 }
 
 enclave_status_t enclave_go_submit(const enclave_pool_t *pool, const char *source, size_t source_len,
+                                   const enclave_script_t *script, enclave_script_t **compiled,
                                    const enclave_go_setting_t *settings, size_t settings_len, const char *filename,
                                    size_t filename_len, const char *globals, size_t globals_len,
                                    enclave_source_kind_t kind, bool collect_console, uintptr_t tools, uintptr_t console,
@@ -191,7 +192,12 @@ enclave_status_t enclave_go_submit(const enclave_pool_t *pool, const char *sourc
             status = set_globals(options, globals, globals_len, error);
         }
     }
-    if (status == ENCLAVE_OK) {
+    if (status == ENCLAVE_OK && compiled != NULL) {
+        status = enclave_pool_submit_compile(pool, source, source_len, options, on_complete, (void *)complete, NULL,
+                                             compiled, execution, error);
+    } else if (status == ENCLAVE_OK && script != NULL) {
+        status = enclave_pool_submit_script(pool, script, options, on_complete, (void *)complete, NULL, execution, error);
+    } else if (status == ENCLAVE_OK) {
         status = enclave_pool_submit(pool, source, source_len, options, on_complete, (void *)complete, NULL, execution,
                                      error);
     }

@@ -51,8 +51,10 @@ enclave_status_t enclave_go_pool_new(enclave_preset_t preset, const enclave_go_s
 enclave_status_t enclave_go_register_tool(const enclave_pool_t *pool, const char *name, size_t name_len,
                                           enclave_error_t **error);
 
-/* `globals` is one `name_len name cbor_len cbor` after the other, lengths as uint64_t. */
+/* `globals` is one `name_len name cbor_len cbor` after the other, lengths as uint64_t. A `script` that is not NULL is run in
+ * place of the source; a `compiled` that is not NULL receives the script, and nothing is run. */
 enclave_status_t enclave_go_submit(const enclave_pool_t *pool, const char *source, size_t source_len,
+                                   const enclave_script_t *script, enclave_script_t **compiled,
                                    const enclave_go_setting_t *settings, size_t settings_len, const char *filename,
                                    size_t filename_len, const char *globals, size_t globals_len,
                                    enclave_source_kind_t kind, bool collect_console, uintptr_t on_tool_call,

@@ -10,6 +10,7 @@ __all__ = [
     "Execution",
     "Outcome",
     "Pool",
+    "Script",
     "ToolCall",
     "__version__",
     "copy",
@@ -39,10 +40,10 @@ class Events:
 class Pool:
     def __new__(cls, events: Events, preset: str, settings: dict[str, Any], with_stats: bool) -> Pool: ...
     def settings(self) -> dict[str, Any]: ...
-    def run(self, source: str) -> Any: ...
+    def run(self, source: str | Script) -> Any: ...
     def submit(
         self,
-        source: str,
+        source: str | Script,
         kind: str,
         filename: str | None,
         globals: dict[str, Any] | None,  # noqa: A002
@@ -54,8 +55,14 @@ class Pool:
         collect_console: bool,
         completion: bool,
     ) -> Execution: ...
+    def compile(
+        self, source: str, kind: str, filename: str | None, limits: dict[str, Any], token: int | None
+    ) -> tuple[Script, Execution]: ...
     def stats(self) -> dict[str, Any]: ...
     def shutdown(self, timeout: object) -> None: ...
+
+@final
+class Script: ...
 
 @final
 class Execution:

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self, Unpack
 
-    from enclave._settings import ExecutionOptions, PoolSettings, Preset, Seconds, SourceKind, ToolHandler
+    from enclave._settings import ExecutionOptions, Limits, PoolSettings, Preset, Seconds, SourceKind, ToolHandler
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -333,22 +333,22 @@ class Pool:
 
     # --- Running
 
-    def run(self, source: str, **options: Unpack[ExecutionOptions]) -> Any:
-        """Run a source and give its value; raises a subclass of `EnclaveError` for whatever else it ends in.
+    def run(self, source: str | Script, **options: Unpack[ExecutionOptions]) -> Any:
+        """Run a source or a compiled `Script`, and give its value.
 
-        Options are `globals`, `filename`, `kind`, `tools`, `tool_handler`, `on_console` and all limits of an execution,
+        Raises a subclass of `EnclaveError` for whatever else it ends in. Options are `globals`, `filename`, `kind`, `tools`, `tool_handler`, `on_console` and all limits of an execution,
         such as `timeout`; see `ExecutionOptions`. Ctrl-C cancels the execution and raises `KeyboardInterrupt`.
         """
         state = self._state
         state.callbacks.check_may_wait("Pool.run", "use run_async or submit")
         if not options and not self._tools and self._tool_handler is None and self._on_console is None:
-            return state.native.run(source)
+            return state.native.run(_native(source))
         raw, error = self._run(source, cast("dict[str, Any]", options))
         if error is not None:
             raise error
         return raw.value()
 
-    def run_detailed(self, source: str, **options: Unpack[ExecutionOptions]) -> Outcome:
+    def run_detailed(self, source: str | Script, **options: Unpack[ExecutionOptions]) -> Outcome:
         """Run a source and give its `Outcome`: value or error, stats, and the console lines.
 
         Raises only where there is no execution, as `submit` does.
@@ -357,7 +357,7 @@ class Pool:
         raw, error = self._run(source, {"collect_console": True, **options})
         return outcome(raw, None if error is not None else raw.value(), error)
 
-    async def run_async(self, source: str, **options: Unpack[ExecutionOptions]) -> Any:
+    async def run_async(self, source: str | Script, **options: Unpack[ExecutionOptions]) -> Any:
         """Run a source without blocking the event loop; like `run`. Async tools run on this loop.
 
         If the task that awaits this is cancelled, so is the execution.
@@ -368,13 +368,13 @@ class Pool:
             raise error
         return raw.value()
 
-    async def run_detailed_async(self, source: str, **options: Unpack[ExecutionOptions]) -> Outcome:
+    async def run_detailed_async(self, source: str | Script, **options: Unpack[ExecutionOptions]) -> Outcome:
         """Run a source without blocking the event loop; like `run_detailed`."""
         flight, raw = await self._run_async(source, {"collect_console": True, **options})
         error = flight.end(raw)
         return outcome(raw, None if error is not None else raw.value(), error)
 
-    def submit(self, source: str, **options: Unpack[ExecutionOptions]) -> Execution:
+    def submit(self, source: str | Script, **options: Unpack[ExecutionOptions]) -> Execution:
         """Submit a source and return at once; the `Execution` is a future of the value.
 
         Raises `QueueFullError` if there is no place, `PoolClosedError` after the end, `InvalidArgumentError` for an
@@ -384,12 +384,12 @@ class Pool:
         execution = Execution(self._state.callbacks)
         flight = self._flight(cast("dict[str, Any]", options), _running_loop())
         flight.deliver = lambda raw: execution._end(flight, raw)
-        execution._native, _ = self._launch(source, cast("dict[str, Any]", options), flight)
+        execution._native, _ = self._launch(flight, self._submit(source, cast("dict[str, Any]", options), flight))
         return execution
 
     def map(
         self,
-        source: str,
+        source: str | Script,
         inputs: Iterable[Any],
         *,
         name: str = "item",
@@ -438,7 +438,7 @@ class Pool:
 
     def _submit_patiently(
         self,
-        source: str,
+        source: str | Script,
         options: ExecutionOptions,
         running: Mapping[Any, int],
         collect: Callable[[float | None], None],
@@ -453,15 +453,40 @@ class Pool:
                 else:
                     time.sleep(pause)
 
-    def compile(self, source: str, *, filename: str | None = None, kind: SourceKind = "auto") -> Script:
-        """Name a source that will be run again and again: a `Script`.
+    def compile(
+        self, source: str, *, filename: str | None = None, kind: SourceKind = "auto", **limits: Unpack[Limits]
+    ) -> Script:
+        """Compile a source without running it, and give it as a `Script` to be run any number of times.
 
-        It holds the source with its options, and does not look at it yet: a syntax error shows when it is first run.
-        Each worker keeps compiled what it runs a second time, whether it comes by a `Script` or by `run`.
+        It waits for that: it takes a place in the queue and the time that the limits allow, and counts as an execution.
+        Raises `JSSyntaxError` for a source that does not compile, and otherwise what `run` does.
+
+        Workers also keep compiled what comes twice as a plain source. A script is kept from the first time on, and its
+        syntax errors are known before it is run.
         """
-        if not isinstance(source, str):
-            raise InvalidTypeError(f"source is of type {type(source).__name__}; accepted is str", field="source")
-        return Script(self, source, filename, kind)
+        self._state.callbacks.check_may_wait("Pool.compile", "use compile_async")
+        check_names("compile", cast("dict[str, Any]", limits), LIMITS)
+        native, execution = self._state.native.compile(source, kind, filename, cast("dict[str, Any]", limits), None)
+        execution.wait().value()
+        return Script(self, native, source, filename, kind)
+
+    async def compile_async(
+        self, source: str, *, filename: str | None = None, kind: SourceKind = "auto", **limits: Unpack[Limits]
+    ) -> Script:
+        """Compile a source without blocking the event loop; like `compile`."""
+        check_names("compile_async", cast("dict[str, Any]", limits), LIMITS)
+        compiled: list[_enclave.Script] = []
+
+        def launch(token: int) -> _enclave.Execution:
+            native, execution = self._state.native.compile(
+                source, kind, filename, cast("dict[str, Any]", limits), token
+            )
+            compiled.append(native)
+            return execution
+
+        flight = self._flight({}, asyncio.get_running_loop())
+        (await self._arrival(flight, launch)).value()
+        return Script(self, compiled[0], source, filename, kind)
 
     # --- Tools
 
@@ -603,40 +628,46 @@ class Pool:
         flight.has_tools = bool(names) or handler is not None or pool_handler is not None
         return flight
 
-    def _launch(self, source: str, options: dict[str, Any], flight: Flight) -> tuple[_enclave.Execution, int]:
+    def _launch(self, flight: Flight, launch: Callable[[int], _enclave.Execution]) -> tuple[_enclave.Execution, int]:
+        """Submit something under a token by which its events find the flight."""
         state = self._state
         with state.lock:
             state.last_token += 1
             token = state.last_token
         state.flights[token] = flight
+        try:
+            return launch(token), token
+        except BaseException:
+            state.flights.pop(token, None)
+            raise
+
+    def _submit(
+        self, source: str | Script, options: dict[str, Any], flight: Flight
+    ) -> Callable[[int], _enclave.Execution]:
+        """Give what submits a source or script."""
         given = options.get("globals")
         if given is not None and not isinstance(given, dict):
             if not isinstance(given, Mapping):
                 raise InvalidTypeError("globals must be a mapping from names to values", field="globals")
             given = dict(given)
-        try:
-            native = state.native.submit(
-                source,
-                options.get("kind", "auto"),
-                options.get("filename"),
-                given,
-                {name: value for name, value in options.items() if name in LIMITS},
-                token,
-                flight.tool_names,
-                flight.has_tools,
-                flight.on_console is not None,
-                bool(options.get("collect_console", False)),
-                flight.deliver is not None,
-            )
-        except BaseException:
-            state.flights.pop(token, None)
-            raise
-        return native, token
+        return lambda token: self._state.native.submit(
+            _native(source),
+            options.get("kind", "auto"),
+            options.get("filename"),
+            given,
+            {name: value for name, value in options.items() if name in LIMITS},
+            token,
+            flight.tool_names,
+            flight.has_tools,
+            flight.on_console is not None,
+            bool(options.get("collect_console", False)),
+            flight.deliver is not None,
+        )
 
-    def _run(self, source: str, options: dict[str, Any]) -> tuple[_enclave.Outcome, EnclaveError | None]:
+    def _run(self, source: str | Script, options: dict[str, Any]) -> tuple[_enclave.Outcome, EnclaveError | None]:
         state = self._state
         flight = self._flight(options, None)
-        native, token = self._launch(source, options, flight)
+        native, token = self._launch(flight, self._submit(source, options, flight))
         try:
             raw = native.wait()
             if flight.on_console is not None or flight.has_tools:
@@ -649,9 +680,13 @@ class Pool:
             state.flights.pop(token, None)
         return raw, flight.end(raw)
 
-    async def _run_async(self, source: str, options: dict[str, Any]) -> tuple[Flight, _enclave.Outcome]:
+    async def _run_async(self, source: str | Script, options: dict[str, Any]) -> tuple[Flight, _enclave.Outcome]:
+        flight = self._flight(options, asyncio.get_running_loop())
+        return flight, await self._arrival(flight, self._submit(source, options, flight))
+
+    async def _arrival(self, flight: Flight, launch: Callable[[int], _enclave.Execution]) -> _enclave.Outcome:
+        """Submit something, and await its outcome on the running loop."""
         loop = asyncio.get_running_loop()
-        flight = self._flight(options, loop)
         arrived: asyncio.Future[_enclave.Outcome] = loop.create_future()
 
         def deliver(raw: _enclave.Outcome) -> None:
@@ -662,54 +697,53 @@ class Pool:
                 flight.end(raw)
 
         flight.deliver, flight.deliver_on = deliver, loop
-        native, _ = self._launch(source, options, flight)
+        native, _ = self._launch(flight, launch)
         try:
-            return flight, await arrived
+            return await arrived
         except asyncio.CancelledError:
             native.cancel()
             raise
 
 
 class Script:
-    """A source with its name and kind, to be run any number of times. From `Pool.compile`.
+    """A compiled source, to be run any number of times. From `Pool.compile`.
 
-    The methods are those of the pool without the source.
+    The methods are those of the pool without the source; name and kind are those that it was compiled with. It never
+    changes, and may be used from any thread, and in place of a source by any pool. Each worker that runs it compiles it
+    once and keeps what it made, as far as there is place: a 32nd of its memory limit for all that it keeps.
     """
 
-    def __init__(self, pool: Pool, source: str, filename: str | None, kind: SourceKind) -> None:
+    def __init__(
+        self, pool: Pool, native: _enclave.Script, source: str, filename: str | None, kind: SourceKind
+    ) -> None:
         self.pool = pool
         self.source = source
-        self.filename = filename
+        self.filename = filename or "main.js"
         self.kind: SourceKind = kind
+        self._native = native
 
     def __repr__(self) -> str:
-        return f"<enclave.Script {self.filename or 'main.js'!r}, {len(self.source)} characters>"
-
-    def _options(self, options: ExecutionOptions) -> ExecutionOptions:
-        own: ExecutionOptions = {"kind": self.kind}
-        if self.filename is not None:
-            own["filename"] = self.filename
-        return {**own, **options}
+        return f"<enclave.Script {self.filename!r}, {len(self.source)} characters>"
 
     def run(self, **options: Unpack[ExecutionOptions]) -> Any:
         """Like `Pool.run`."""
-        return self.pool.run(self.source, **self._options(options))
+        return self.pool.run(self, **options)
 
     def run_detailed(self, **options: Unpack[ExecutionOptions]) -> Outcome:
         """Like `Pool.run_detailed`."""
-        return self.pool.run_detailed(self.source, **self._options(options))
+        return self.pool.run_detailed(self, **options)
 
     async def run_async(self, **options: Unpack[ExecutionOptions]) -> Any:
         """Like `Pool.run_async`."""
-        return await self.pool.run_async(self.source, **self._options(options))
+        return await self.pool.run_async(self, **options)
 
     async def run_detailed_async(self, **options: Unpack[ExecutionOptions]) -> Outcome:
         """Like `Pool.run_detailed_async`."""
-        return await self.pool.run_detailed_async(self.source, **self._options(options))
+        return await self.pool.run_detailed_async(self, **options)
 
     def submit(self, **options: Unpack[ExecutionOptions]) -> Execution:
         """Like `Pool.submit`."""
-        return self.pool.submit(self.source, **self._options(options))
+        return self.pool.submit(self, **options)
 
     def map(
         self,
@@ -722,13 +756,12 @@ class Script:
     ) -> list[Any]:
         """Like `Pool.map`."""
         return self.pool.map(
-            self.source,
-            inputs,
-            name=name,
-            progress=progress,
-            return_exceptions=return_exceptions,
-            **self._options(options),
+            self, inputs, name=name, progress=progress, return_exceptions=return_exceptions, **options
         )
+
+
+def _native(source: str | Script) -> str | _enclave.Script:
+    return source._native if isinstance(source, Script) else source
 
 
 def _worker() -> Path | None:
