@@ -538,7 +538,7 @@ func TestCompile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := pool.Stats().TotalExecutions; got != 2 {
+	if got := pool.Stats().ExecutionsTotal; got != 2 {
 		t.Errorf("there were %d executions", got)
 	}
 	for range 3 {

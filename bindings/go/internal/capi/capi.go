@@ -322,7 +322,7 @@ type Global struct {
 type Submission struct {
 	Source         string
 	Script         *Script // in place of the source, if not nil
-	Filename       string // "": the library's default
+	Filename       string  // "": the library's default
 	Kind           int32
 	Settings       []Setting
 	Globals        []Global
