@@ -86,7 +86,7 @@ const WATCH: Duration = Duration::from_micros(50);
 const WATCH_ALONE: Duration = Duration::from_micros(5);
 /// Vain watches in a row after which one in so many is tried.
 const MAX_MISSES: u32 = 3;
-const RETRY: u32 = 32;
+const RETRY: u32 = 256;
 
 /// Threads of this process that watch.
 static WATCHING: AtomicUsize = AtomicUsize::new(0);
@@ -107,9 +107,9 @@ impl Watch {
         }
         let misses = self.misses.load(Ordering::Relaxed);
         let worth_it = misses <= MAX_MISSES || misses.is_multiple_of(RETRY);
-        let seen = worth_it && watch(&mut ready);
-        self.misses.store(if seen { 0 } else { misses.wrapping_add(1) }, Ordering::Relaxed);
-        seen
+        let seen = if worth_it { watch(&mut ready) } else { Seen::Not };
+        self.misses.store(if seen == Seen::InTime { 0 } else { misses.wrapping_add(1) }, Ordering::Relaxed);
+        seen != Seen::Not
     }
 }
 
@@ -120,21 +120,32 @@ pub(crate) fn cores() -> usize {
     *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, |cores| cores.get()))
 }
 
-fn watch(ready: &mut impl FnMut() -> bool) -> bool {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    Not,
+    InTime,
+    /// Others had the core meanwhile, for longer than it takes to be woken.
+    Late,
+}
+
+fn watch(ready: &mut impl FnMut() -> bool) -> Seen {
     let admitted = WATCHING.fetch_add(1, Ordering::Relaxed) + 1 < cores();
-    let seen = admitted && {
+    let mut seen = Seen::Not;
+    if admitted {
         let start = Instant::now();
         loop {
+            let elapsed = start.elapsed();
             if ready() {
-                break true;
+                seen = if elapsed < WATCH { Seen::InTime } else { Seen::Late };
+                break;
             }
-            match start.elapsed() {
-                elapsed if elapsed >= WATCH => break false,
-                elapsed if elapsed >= WATCH_ALONE => std::thread::yield_now(),
+            match elapsed {
+                _ if elapsed >= WATCH => break,
+                _ if elapsed >= WATCH_ALONE => std::thread::yield_now(),
                 _ => std::hint::spin_loop(),
             }
         }
-    };
+    }
     WATCHING.fetch_sub(1, Ordering::Relaxed);
     seen
 }
