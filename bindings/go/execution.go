@@ -32,25 +32,41 @@ type Execution struct {
 
 // submit submits a source or a script. Always gives an execution; one that was refused is done.
 func (p *Pool) submit(ctx context.Context, what capi.Submission, opts []Option) *Execution {
-	return p.submitBy(p.inner.Submit, ctx, what, opts)
+	e, s := p.prepare(ctx, what, opts)
+	if s != nil {
+		e.admit(p.inner.Submit(s, (*completer)(e)))
+	}
+	return e
 }
 
-// submitBy is submit by another way into the library.
-func (p *Pool) submitBy(
-	way func(*capi.Submission, capi.Completer) (*capi.Execution, *capi.Error),
-	ctx context.Context, what capi.Submission, opts []Option,
-) *Execution {
+// run runs a source or a script.
+func (p *Pool) run(ctx context.Context, what capi.Submission, opts []Option) (Value, error) {
+	e, s := p.prepare(ctx, what, opts)
+	if s == nil {
+		return e.value, e.err
+	}
+	outcome, handle, err := p.inner.Run(s, (*completer)(e))
+	if outcome != nil {
+		(*completer)(e).Complete(outcome)
+		return e.value, e.err
+	}
+	e.admit(handle, err)
+	return e.await()
+}
+
+// prepare makes an execution and what is to be submitted for it; nil if it was refused and is done.
+func (p *Pool) prepare(ctx context.Context, what capi.Submission, opts []Option) (*Execution, *capi.Submission) {
 	e := &Execution{ctx: ctx, pool: p, done: make(chan struct{})}
 	switch {
 	case ctx == nil:
 		e.ctx = context.Background()
-		return e.refuse(invalid("ctx", "it is nil; context.Background() is one that never ends"))
+		return e.refuse(invalid("ctx", "it is nil; context.Background() is one that never ends")), nil
 	case ctx.Err() != nil:
-		return e.refuse(ended(ctx))
+		return e.refuse(ended(ctx)), nil
 	}
 	s := submission{Submission: what}
 	if err := applyTo(&s, opts); err != nil {
-		return e.refuse(err)
+		return e.refuse(err), nil
 	}
 	if s.tools == nil && s.anyTool == nil {
 		s.tools, s.anyTool = p.tools.current(), p.anyTool
@@ -59,9 +75,14 @@ func (p *Pool) submitBy(
 		e.calls = &toolCalls{tools: s.tools, anyTool: s.anyTool, logger: p.logger, parent: ctx}
 		s.Tools = e.calls
 	}
-	handle, err := way(&s.Submission, (*completer)(e))
+	return e, &s.Submission
+}
+
+// admit takes the library's handle, or its refusal.
+func (e *Execution) admit(handle *capi.Execution, err *capi.Error) {
 	if err != nil {
-		return e.refuse(newError(err))
+		e.refuse(newError(err))
+		return
 	}
 	e.id = handle.ID()
 	e.mu.Lock()
@@ -69,7 +90,6 @@ func (p *Pool) submitBy(
 	e.users++
 	e.mu.Unlock()
 	e.release()
-	return e
 }
 
 // acquire gives the library's handle, which stays until release; nil if the execution has ended.

@@ -48,9 +48,10 @@ func (p *Pool) Config() Config { return p.config }
 // with an error that matches both [ErrCancelled] and the context's own ([context.Canceled] or
 // [context.DeadlineExceeded]). The time in the queue counts for ctx, but not for the limit [Limits.Timeout].
 //
-// While it waits, Run holds a goroutine, and no thread.
+// While it waits, Run holds a goroutine, and no thread, but for the first millisecond: then fewer than GOMAXPROCS calls
+// hold theirs, as that is the quickest way to a result.
 func (p *Pool) Run(ctx context.Context, source string, opts ...Option) (Value, error) {
-	return p.submit(ctx, capi.Submission{Source: source}, opts).await()
+	return p.run(ctx, capi.Submission{Source: source}, opts)
 }
 
 // RunInto runs a script and stores its result in what dst points to, as [Value.Decode] does.

@@ -25,11 +25,13 @@ type Script struct {
 // errors are known before it is run: they match [ErrSyntax].
 func (p *Pool) Compile(ctx context.Context, source string, opts ...Option) (*Script, error) {
 	script := &Script{pool: p, opts: opts}
-	compile := func(s *capi.Submission, completer capi.Completer) (execution *capi.Execution, err *capi.Error) {
-		script.script, execution, err = p.inner.Compile(s, completer)
-		return execution, err
+	execution, s := p.prepare(ctx, capi.Submission{Source: source}, opts)
+	if s != nil {
+		compiled, handle, err := p.inner.Compile(s, (*completer)(execution))
+		script.script = compiled
+		execution.admit(handle, err)
 	}
-	if _, err := p.submitBy(compile, ctx, capi.Submission{Source: source}, opts).await(); err != nil {
+	if _, err := execution.await(); err != nil {
 		return nil, err
 	}
 	return script, nil
@@ -37,7 +39,7 @@ func (p *Pool) Compile(ctx context.Context, source string, opts ...Option) (*Scr
 
 // Run runs the script, as [Pool.Run] does; opts come after those of Compile.
 func (s *Script) Run(ctx context.Context, opts ...Option) (Value, error) {
-	return s.submit(ctx, opts).await()
+	return s.pool.run(ctx, s.submission(), s.with(opts))
 }
 
 // RunInto runs the script, as [Pool.RunInto] does.
@@ -51,16 +53,16 @@ func (s *Script) RunInto(ctx context.Context, dst any, opts ...Option) error {
 
 // Submit submits the script, as [Pool.Submit] does.
 func (s *Script) Submit(ctx context.Context, opts ...Option) *Execution {
-	execution := s.submit(ctx, opts)
+	execution := s.pool.submit(ctx, s.submission(), s.with(opts))
 	execution.watch()
 	return execution
 }
 
-func (s *Script) submit(ctx context.Context, opts []Option) *Execution {
+func (s *Script) submission() capi.Submission { return capi.Submission{Script: s.script} }
+
+func (s *Script) with(opts []Option) []Option {
 	if len(opts) == 0 {
-		opts = s.opts
-	} else {
-		opts = append(s.opts[:len(s.opts):len(s.opts)], opts...)
+		return s.opts
 	}
-	return s.pool.submit(ctx, capi.Submission{Script: s.script}, opts)
+	return append(s.opts[:len(s.opts):len(s.opts)], opts...)
 }

@@ -19,30 +19,7 @@ func enclaveGoComplete(handle C.uintptr_t, read *C.enclave_go_outcome_t) {
 	h := cgo.Handle(handle)
 	completer := h.Value().(Completer)
 	deleteHandle(h)
-	outcome := &Outcome{
-		Stats: ExecutionStats{
-			ExecutionID:  uint64(read.stats.execution_id),
-			WorkerID:     uint64(read.stats.worker_id),
-			QueueWaitNS:  uint64(read.stats.queue_wait_ns),
-			RunTimeNS:    uint64(read.stats.run_time_ns),
-			CPUTimeNS:    uint64(read.stats.cpu_time_ns),
-			PeakMemory:   uint64(read.stats.peak_memory),
-			ToolCalls:    uint32(read.stats.tool_calls),
-			ConsoleCalls: uint32(read.stats.console_calls),
-		},
-	}
-	if read.status == C.ENCLAVE_OK {
-		outcome.Value = copyBytes(read.value.data, read.value.len)
-	} else {
-		outcome.Err = copyError(read.error)
-	}
-	if count := int(C.enclave_outcome_console_count(read.outcome)); count > 0 {
-		outcome.Console = make([]ConsoleLine, count)
-		for i := range outcome.Console {
-			outcome.Console[i] = copyLine(C.enclave_outcome_console_line(read.outcome, C.size_t(i)))
-		}
-	}
-	completer.Complete(outcome)
+	completer.Complete(copyOutcome(read))
 }
 
 //export enclaveGoToolCall

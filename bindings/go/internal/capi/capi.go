@@ -345,6 +345,40 @@ func (p *Pool) Submit(s *Submission, completer Completer) (*Execution, *Error) {
 	return p.submit(s, nil, completer)
 }
 
+// Run submits a script and waits for up to a millisecond, on this thread, which saves that a thread of the library wakes a
+// goroutine. It gives the outcome if that has come; else the execution, as Submit does.
+func (p *Pool) Run(s *Submission, completer Completer) (*Outcome, *Execution, *Error) {
+	// One P at least is left to other goroutines, so that they need not wait until it is taken from a thread in C.
+	if waiting.Add(1) >= int64(runtime.GOMAXPROCS(0)) {
+		waiting.Add(-1)
+		execution, err := p.submit(s, nil, completer)
+		return nil, execution, err
+	}
+	defer waiting.Add(-1)
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	var wait *C.enclave_go_wait_t
+	var read C.enclave_go_outcome_t
+	execution, err := p.call(s, nil, 0, &wait, &read)
+	if err != nil {
+		return nil, nil, err
+	}
+	if wait == nil {
+		return takeOutcome(&read), nil, nil
+	}
+	live.Add(1)
+	complete := newHandle(completer)
+	if C.enclave_go_stop_waiting(wait, C.uintptr_t(complete), execution, &read) {
+		return nil, (*Execution)(execution), nil
+	}
+	deleteHandle(complete)
+	(*Execution)(execution).Free()
+	return takeOutcome(&read), nil, nil
+}
+
+// waiting counts the calls of Run that wait.
+var waiting atomic.Int64
+
 // Compile submits a source to be compiled, and gives the script at once. The execution says whether it compiles.
 func (p *Pool) Compile(s *Submission, completer Completer) (*Script, *Execution, *Error) {
 	var compiled *C.enclave_script_t
@@ -358,10 +392,24 @@ func (p *Pool) Compile(s *Submission, completer Completer) (*Script, *Execution,
 func (p *Pool) submit(s *Submission, compiled **C.enclave_script_t, completer Completer) (*Execution, *Error) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
+	complete := newHandle(completer)
+	execution, err := p.call(s, compiled, complete, nil, nil)
+	if err != nil {
+		deleteHandle(complete)
+		return nil, err
+	}
+	live.Add(1)
+	return (*Execution)(execution), nil
+}
+
+// call calls the library with a submission; p.mu is held.
+func (p *Pool) call(
+	s *Submission, compiled **C.enclave_script_t, complete cgo.Handle, wait **C.enclave_go_wait_t,
+	outcome *C.enclave_go_outcome_t,
+) (*C.enclave_execution_t, *Error) {
 	if p.pool == nil {
 		return nil, closed()
 	}
-	complete := newHandle(completer)
 	var tools, console cgo.Handle
 	if s.Tools != nil {
 		tools = newHandle(s.Tools)
@@ -383,14 +431,10 @@ func (p *Pool) submit(s *Submission, compiled **C.enclave_script_t, completer Co
 	status := C.enclave_go_submit(p.pool, stringPointer(s.Source), C.size_t(len(s.Source)), script, compiled,
 		settingsPointer(s.Settings), C.size_t(len(s.Settings)), filename, C.size_t(len(s.Filename)),
 		(*C.char)(bytesPointer(globals)), C.size_t(len(globals)), C.enclave_source_kind_t(s.Kind),
-		C.bool(s.CollectConsole), C.uintptr_t(tools), C.uintptr_t(console), C.uintptr_t(complete), &execution, &failure)
+		C.bool(s.CollectConsole), C.uintptr_t(tools), C.uintptr_t(console), C.uintptr_t(complete), wait, outcome,
+		&execution, &failure)
 	runtime.KeepAlive(s)
-	if status != C.ENCLAVE_OK {
-		deleteHandle(complete)
-		return nil, takeError(status, failure)
-	}
-	live.Add(1)
-	return (*Execution)(execution), nil
+	return execution, takeError(status, failure)
 }
 
 // Execution is a submitted execution.
@@ -465,6 +509,40 @@ func takeBuffer(status C.enclave_status_t, buffer *C.enclave_buffer_t, failure *
 	bytes := copyBytes(buffer.data, buffer.len)
 	C.enclave_buffer_free(buffer)
 	return bytes, nil
+}
+
+// takeOutcome copies an owned outcome and frees it.
+func takeOutcome(read *C.enclave_go_outcome_t) *Outcome {
+	outcome := copyOutcome(read)
+	C.enclave_go_free_outcome(read)
+	return outcome
+}
+
+func copyOutcome(read *C.enclave_go_outcome_t) *Outcome {
+	outcome := &Outcome{
+		Stats: ExecutionStats{
+			ExecutionID:  uint64(read.stats.execution_id),
+			WorkerID:     uint64(read.stats.worker_id),
+			QueueWaitNS:  uint64(read.stats.queue_wait_ns),
+			RunTimeNS:    uint64(read.stats.run_time_ns),
+			CPUTimeNS:    uint64(read.stats.cpu_time_ns),
+			PeakMemory:   uint64(read.stats.peak_memory),
+			ToolCalls:    uint32(read.stats.tool_calls),
+			ConsoleCalls: uint32(read.stats.console_calls),
+		},
+	}
+	if read.status == C.ENCLAVE_OK {
+		outcome.Value = copyBytes(read.value.data, read.value.len)
+	} else {
+		outcome.Err = copyError(read.error)
+	}
+	if count := int(C.enclave_outcome_console_count(read.outcome)); count > 0 {
+		outcome.Console = make([]ConsoleLine, count)
+		for i := range outcome.Console {
+			outcome.Console[i] = copyLine(C.enclave_outcome_console_line(read.outcome, C.size_t(i)))
+		}
+	}
+	return outcome
 }
 
 // packGlobals writes globals as the shim reads them.

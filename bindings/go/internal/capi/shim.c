@@ -1,5 +1,7 @@
 #include "shim.h"
 
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "_cgo_export.h"
@@ -13,22 +15,56 @@ static void release(void *user_data) {
     enclaveGoRelease((uintptr_t)user_data);
 }
 
-static void on_complete(void *user_data, enclave_outcome_t *outcome) {
-    enclave_error_t *failure = NULL;
-    enclave_go_outcome_t read = {
+static void read_outcome(enclave_outcome_t *outcome, enclave_go_outcome_t *read) {
+    *read = (enclave_go_outcome_t){
         .status = enclave_outcome_status(outcome),
         .error = enclave_outcome_error(outcome),
         .stats = enclave_outcome_stats(outcome),
         .outcome = outcome,
     };
-    if (read.status == ENCLAVE_OK) {
-        read.status = enclave_value_to_cbor(enclave_outcome_value(outcome), &read.value, &failure);
-        read.error = failure;
+    if (read->status == ENCLAVE_OK) {
+        read->status = enclave_value_to_cbor(enclave_outcome_value(outcome), &read->value, &read->failure);
+        read->error = read->failure;
     }
+}
+
+void enclave_go_free_outcome(enclave_go_outcome_t *outcome) {
+    enclave_error_free(outcome->failure);
+    enclave_buffer_free(&outcome->value);
+    enclave_outcome_free(outcome->outcome);
+}
+
+static void on_complete(void *user_data, enclave_outcome_t *outcome) {
+    enclave_go_outcome_t read;
+    read_outcome(outcome, &read);
     enclaveGoComplete((uintptr_t)user_data, &read);
-    enclave_error_free(failure);
-    enclave_buffer_free(&read.value);
-    enclave_outcome_free(outcome);
+    enclave_go_free_outcome(&read);
+}
+
+struct enclave_go_wait_t {
+    atomic_int users; /* who waits, and the library */
+    /* The handle to complete; or nobody's, as long as it is waited for; or that the execution has ended. */
+    atomic_uintptr_t complete;
+};
+
+#define WAITED_FOR ((uintptr_t)0)
+#define ENDED UINTPTR_MAX
+
+static void leave(void *user_data) {
+    enclave_go_wait_t *wait = user_data;
+    if (atomic_fetch_sub(&wait->users, 1) == 1) {
+        free(wait);
+    }
+}
+
+static void on_complete_waited(void *user_data, enclave_outcome_t *outcome) {
+    enclave_go_wait_t *wait = user_data;
+    uintptr_t complete = atomic_exchange(&wait->complete, ENDED);
+    if (complete == WAITED_FOR) {
+        enclave_outcome_free(outcome); /* who waits has another handle of it, or gets it */
+    } else {
+        on_complete((void *)complete, outcome);
+    }
 }
 
 static void on_tool_call(void *user_data, enclave_tool_call_t *call) {
@@ -167,7 +203,11 @@ enclave_status_t enclave_go_submit(const enclave_pool_t *pool, const char *sourc
                                    const enclave_go_setting_t *settings, size_t settings_len, const char *filename,
                                    size_t filename_len, const char *globals, size_t globals_len,
                                    enclave_source_kind_t kind, bool collect_console, uintptr_t tools, uintptr_t console,
-                                   uintptr_t complete, enclave_execution_t **execution, enclave_error_t **error) {
+                                   uintptr_t complete, enclave_go_wait_t **wait, enclave_go_outcome_t *outcome,
+                                   enclave_execution_t **execution, enclave_error_t **error) {
+    enclave_complete_fn callback = on_complete;
+    void *data = (void *)complete;
+    enclave_finalizer_fn finalizer = NULL;
     enclave_options_t *options = NULL;
     enclave_status_t status = ENCLAVE_OK;
     if (settings_len > 0 || filename != NULL || globals_len > 0 || kind != ENCLAVE_SOURCE_AUTO || collect_console ||
@@ -192,17 +232,57 @@ enclave_status_t enclave_go_submit(const enclave_pool_t *pool, const char *sourc
             status = set_globals(options, globals, globals_len, error);
         }
     }
+    if (wait != NULL) {
+        enclave_go_wait_t *made = malloc(sizeof *made);
+        if (made == NULL) {
+            abort(); /* as Go does */
+        }
+        atomic_init(&made->users, 2);
+        atomic_init(&made->complete, WAITED_FOR);
+        *wait = made;
+        callback = on_complete_waited;
+        data = made;
+        finalizer = leave;
+    }
     if (status == ENCLAVE_OK && compiled != NULL) {
-        status = enclave_pool_submit_compile(pool, source, source_len, options, on_complete, (void *)complete, NULL,
-                                             compiled, execution, error);
+        status = enclave_pool_submit_compile(pool, source, source_len, options, callback, data, finalizer, compiled,
+                                             execution, error);
     } else if (status == ENCLAVE_OK && script != NULL) {
-        status = enclave_pool_submit_script(pool, script, options, on_complete, (void *)complete, NULL, execution, error);
+        status = enclave_pool_submit_script(pool, script, options, callback, data, finalizer, execution, error);
     } else if (status == ENCLAVE_OK) {
-        status = enclave_pool_submit(pool, source, source_len, options, on_complete, (void *)complete, NULL, execution,
-                                     error);
+        status = enclave_pool_submit(pool, source, source_len, options, callback, data, finalizer, execution, error);
+    } else if (finalizer != NULL) {
+        finalizer(data);
     }
     enclave_options_free(options);
+    if (wait != NULL) {
+        enclave_outcome_t *ended = NULL;
+        if (status == ENCLAVE_OK) {
+            enclave_execution_wait(*execution, 1, &ended, NULL);
+        }
+        if (ended != NULL) {
+            read_outcome(ended, outcome);
+            enclave_execution_free(*execution);
+        }
+        if (ended != NULL || status != ENCLAVE_OK) {
+            leave(*wait);
+            *wait = NULL;
+        }
+    }
     return status;
+}
+
+bool enclave_go_stop_waiting(enclave_go_wait_t *wait, uintptr_t complete, const enclave_execution_t *execution,
+                             enclave_go_outcome_t *outcome) {
+    uintptr_t waited_for = WAITED_FOR;
+    bool stopped = atomic_compare_exchange_strong(&wait->complete, &waited_for, complete);
+    leave(wait);
+    if (!stopped) {
+        enclave_outcome_t *ended = NULL;
+        enclave_execution_wait(execution, 0, &ended, NULL);
+        read_outcome(ended, outcome);
+    }
+    return stopped;
 }
 
 bool enclave_go_may_not_wait(const enclave_execution_t *execution) {

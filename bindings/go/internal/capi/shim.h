@@ -27,15 +27,19 @@ typedef struct {
     } message, name, script_message, code, stack, filename, source_line, field, path;
 } enclave_go_error_t;
 
-/* How an execution ended; all of it lives until `enclaveGoComplete` returns. */
+/* How an execution ended, read in one crossing: all of it lives until `enclave_go_free_outcome`. */
 typedef struct {
     enclave_status_t status;
-    enclave_buffer_t value; /* CBOR */
+    enclave_buffer_t value;   /* CBOR */
+    enclave_error_t *failure; /* of writing the value */
     const enclave_error_t *error;
     const enclave_execution_stats_t *stats;
-    const enclave_outcome_t *outcome; /* for the console lines */
+    enclave_outcome_t *outcome;
 } enclave_go_outcome_t;
 
+/* An execution that is waited for by the thread that submitted it, for a moment: if it ends meanwhile, no thread of the
+ * library has to enter Go and wake a goroutine. */
+typedef struct enclave_go_wait_t enclave_go_wait_t;
 
 void enclave_go_read_error(const enclave_error_t *error, enclave_go_error_t *read);
 
@@ -51,15 +55,25 @@ enclave_status_t enclave_go_pool_new(enclave_preset_t preset, const enclave_go_s
 enclave_status_t enclave_go_register_tool(const enclave_pool_t *pool, const char *name, size_t name_len,
                                           enclave_error_t **error);
 
+void enclave_go_free_outcome(enclave_go_outcome_t *outcome);
+
 /* `globals` is one `name_len name cbor_len cbor` after the other, lengths as uint64_t. A `script` that is not NULL is run in
- * place of the source; a `compiled` that is not NULL receives the script, and nothing is run. */
+ * place of the source; a `compiled` that is not NULL receives the script, and nothing is run.
+ *
+ * With a `wait` it waits up to a millisecond: then either `outcome` has an outcome, or `wait` is to be given to
+ * `enclave_go_stop_waiting`. Without, `on_complete` is called. */
 enclave_status_t enclave_go_submit(const enclave_pool_t *pool, const char *source, size_t source_len,
                                    const enclave_script_t *script, enclave_script_t **compiled,
                                    const enclave_go_setting_t *settings, size_t settings_len, const char *filename,
                                    size_t filename_len, const char *globals, size_t globals_len,
                                    enclave_source_kind_t kind, bool collect_console, uintptr_t on_tool_call,
-                                   uintptr_t on_console, uintptr_t on_complete, enclave_execution_t **execution,
+                                   uintptr_t on_console, uintptr_t on_complete, enclave_go_wait_t **wait,
+                                   enclave_go_outcome_t *outcome, enclave_execution_t **execution,
                                    enclave_error_t **error);
+
+/* From here on `on_complete` is called; or there is the outcome now, and it gives false. */
+bool enclave_go_stop_waiting(enclave_go_wait_t *wait, uintptr_t on_complete, const enclave_execution_t *execution,
+                             enclave_go_outcome_t *outcome);
 
 /* Whether a wait for this execution is refused here, because this is a callback of its pool. */
 bool enclave_go_may_not_wait(const enclave_execution_t *execution);
