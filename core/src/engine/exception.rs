@@ -106,12 +106,11 @@ fn place(error: &mut ScriptError, report: &JSErrorReport) {
 
 /// A thrown value that is no error: its type and its text.
 fn from_thrown_value(cx: &mut JSContext, exception: Handle<JSVal>) -> ScriptError {
-    let value = exception.get();
     let (mut line, mut column) = (0, 0);
     let mut filename: Vec<u8> = Vec::new();
     rooted!(&in(cx) let mut again = UndefinedValue());
     // It makes text of the value, which for a large bigint takes seconds in one native.
-    if !value.is_bigint() {
+    if !exception.get().is_bigint() {
         let mut message: Vec<u8> = Vec::new();
         // SAFETY: the targets are vectors that outlive the call. It takes the pending exception, and for an object it
         // may run its toString.
@@ -128,16 +127,17 @@ fn from_thrown_value(cx: &mut JSContext, exception: Handle<JSVal>) -> ScriptErro
         });
     }
     clear(cx);
-    let (name, message, code) = if value.is_object() {
-        // A host of objects are thrown as if they were errors: { name, message, code }.
-        rooted!(&in(cx) let object = value.to_object());
+    let (name, message, code) = if exception.get().is_object() {
+        // A host of objects are thrown as if they were errors: { name, message, code }. Taken from its root only now: what
+        // has run may have moved it.
+        rooted!(&in(cx) let object = exception.get().to_object());
         (
             text_property(cx, object.handle(), c"name", MAX_NAME).unwrap_or_else(|| "object".into()),
             text_property(cx, object.handle(), c"message", MAX_TEXT).unwrap_or_default(),
             text_property(cx, object.handle(), c"code", MAX_NAME),
         )
     } else {
-        (type_name(value).to_owned(), primitive_text(cx, exception).unwrap_or_default(), None)
+        (type_name(exception.get()).to_owned(), primitive_text(cx, exception).unwrap_or_default(), None)
     };
     let filename = (!filename.is_empty()).then(|| String::from_utf8_lossy(&filename).into_owned());
     ScriptError { name, message, code, filename, line, column, ..ScriptError::default() }
