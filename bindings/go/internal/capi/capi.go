@@ -348,8 +348,13 @@ func (p *Pool) Submit(s *Submission, completer Completer) (*Execution, *Error) {
 // Run submits a script and waits for up to a millisecond, on this thread, which saves that a thread of the library wakes a
 // goroutine. It gives the outcome if that has come; else the execution, as Submit does.
 func (p *Pool) Run(s *Submission, completer Completer) (*Outcome, *Execution, *Error) {
-	// One P at least is left to other goroutines, so that they need not wait until it is taken from a thread in C.
-	if waiting.Add(1) >= int64(runtime.GOMAXPROCS(0)) {
+	// A P is left to other goroutines, and another one to those of tools, which are started by a thread that holds one:
+	// else they would have to wait until a P is taken from a thread in C.
+	left := int64(1)
+	if s.Tools != nil {
+		left = 2
+	}
+	if waiting.Add(1)+left > int64(runtime.GOMAXPROCS(0)) {
 		waiting.Add(-1)
 		execution, err := p.submit(s, nil, completer)
 		return nil, execution, err
