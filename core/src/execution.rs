@@ -280,7 +280,7 @@ pub(crate) struct Request {
     pub only_compile: bool,
     pub kind: SourceKind,
     pub filename: Arc<str>,
-    pub globals: Vec<(String, Value)>,
+    pub globals: Arc<[(String, Value)]>,
     pub limits: Arc<ExecutionLimits>,
     /// Names of the methods of the global `tools`.
     pub tools: Arc<[String]>,

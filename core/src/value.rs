@@ -97,9 +97,7 @@ impl Value {
     /// How many arrays, maps, sets and objects are nested in each other: 0 for a plain `1`, 1 for `[1]` or `{}`.
     /// This is what [`max_value_depth`](crate::ExecutionLimits::max_value_depth) limits.
     pub fn depth(&self) -> u32 {
-        let mut deepest = 0;
-        self.walk(|_, depth| deepest = deepest.max(depth));
-        deepest
+        self.measure().1
     }
 
     /// The bytes that count against [`max_message_size`](crate::PoolConfig::max_message_size): 8 for every value,
@@ -108,8 +106,14 @@ impl Value {
     /// So `null` counts 8, `"abc"` 11, `[1, 2]` 24 and `{a: "b"}` 18. A bigint counts 8 and its magnitude, an error 8
     /// and its four texts.
     pub fn approximate_size(&self) -> u64 {
-        let mut size: u64 = 0;
-        self.walk(|value, _| {
+        self.measure().0
+    }
+
+    /// [`Value::approximate_size`] and [`Value::depth`].
+    pub(crate) fn measure(&self) -> (u64, u32) {
+        let (mut size, mut deepest) = (0, 0);
+        self.walk(|value, depth| {
+            deepest = deepest.max(depth);
             size += 8 + match value {
                 Value::String(text) => text.len() as u64,
                 Value::Bytes(bytes) => bytes.len() as u64,
@@ -122,7 +126,7 @@ impl Value {
                 _ => 0,
             }
         });
-        size
+        (size, deepest)
     }
 
     /// Visits this value and all inside it, each with the depth that it has or, as a container, makes. Needs no native

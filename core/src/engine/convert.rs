@@ -735,7 +735,19 @@ pub(super) fn define_with(
     value: Handle<JSVal>,
     attributes: u32,
 ) -> JsResult<()> {
-    let units: Vec<u16> = key.encode_utf16().collect();
-    // SAFETY: `object` and `value` are rooted; `units` outlives the call.
-    check(unsafe { JS_DefineUCProperty2(cx, object, units.as_ptr(), units.len(), value, attributes) })
+    // SAFETY: `object` and `value` are rooted, and so is what is made; the characters outlive the calls.
+    unsafe {
+        rooted!(&in(cx) let name = if key.is_ascii() {
+            JS_AtomizeStringN(cx, key.as_ptr().cast(), key.len())
+        } else {
+            let units: Vec<u16> = key.encode_utf16().collect();
+            JS_AtomizeUCStringN(cx, units.as_ptr(), units.len())
+        });
+        if name.get().is_null() {
+            return Err(Thrown);
+        }
+        rooted!(&in(cx) let mut id = mozjs::jsid::VoidId());
+        check(JS_StringToId(cx, name.handle(), id.handle_mut()))?;
+        check(JS_DefinePropertyById2(cx, object, id.handle(), value, attributes))
+    }
 }

@@ -291,19 +291,21 @@ pub(super) fn settle_tool_call(cx: &mut JSContext, state: &State, answer: Answer
     let limit = current.request.max_message_size;
     let max_depth = current.request.limits.max_value_depth;
     let fulfilled = match &answer.result {
-        Ok(reply) if reply.approximate_size() > limit => {
-            make_too_large(cx, state, "a tool reply", value.handle_mut())?;
-            false
-        }
-        Ok(reply) if reply.depth() > max_depth => {
-            let message = format!("the tool's reply is nested deeper than max_value_depth, {max_depth}");
-            exception::make(cx, "RangeError", &message, None, value.handle_mut())?;
-            false
-        }
-        Ok(reply) => {
-            convert::from_value(cx, reply, value.handle_mut())?;
-            true
-        }
+        Ok(reply) => match reply.measure() {
+            (size, _) if size > limit => {
+                make_too_large(cx, state, "a tool reply", value.handle_mut())?;
+                false
+            }
+            (_, depth) if depth > max_depth => {
+                let message = format!("the tool's reply is nested deeper than max_value_depth, {max_depth}");
+                exception::make(cx, "RangeError", &message, None, value.handle_mut())?;
+                false
+            }
+            _ => {
+                convert::from_value(cx, reply, value.handle_mut())?;
+                true
+            }
+        },
         Err(ToolError { name, message, code }) => {
             exception::make(cx, name, message, code.as_deref(), value.handle_mut())?;
             false

@@ -192,7 +192,7 @@ impl Current {
             source: "".into(),
             kind: Default::default(),
             filename: "".into(),
-            globals: Vec::new(),
+            globals: Arc::default(),
             limits: Default::default(),
             tools: Arc::new([]),
             max_message_size: 0,

@@ -166,7 +166,7 @@ pub(super) fn install(cx: &mut JSContext, request: &Request) -> JsResult<()> {
     // SAFETY: a plain call inside a realm; rooted at once.
     rooted!(&in(cx) let global = unsafe { CurrentGlobalOrNull(cx) });
     rooted!(&in(cx) let mut item = UndefinedValue());
-    for (name, value) in &request.globals {
+    for (name, value) in &*request.globals {
         convert::from_value(cx, value, item.handle_mut())?;
         convert::define(cx, global.handle(), name, item.handle())?;
     }

@@ -509,7 +509,7 @@ fn admit(
         only_compile,
         kind,
         filename,
-        globals: std::mem::take(&mut options.globals),
+        globals: std::mem::take(&mut options.globals).into(),
         limits,
         tools: tools.names(),
         max_message_size: config.max_message_size,

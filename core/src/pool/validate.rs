@@ -106,7 +106,7 @@ fn globals(options: &ExecutionOptions, limits: &ExecutionLimits, max_size: u64) 
             );
             return Err(Error::invalid_argument("globals", problem));
         }
-        let depth = value.depth();
+        let (bytes, depth) = value.measure();
         if depth > limits.max_value_depth {
             let problem = format!(
                 "has {name} with {depth} levels of nesting; max_value_depth accepts {}",
@@ -114,7 +114,7 @@ fn globals(options: &ExecutionOptions, limits: &ExecutionLimits, max_size: u64) 
             );
             return Err(Error::invalid_argument("globals", problem));
         }
-        size = size.saturating_add(name.len() as u64).saturating_add(value.approximate_size());
+        size = size.saturating_add(name.len() as u64).saturating_add(bytes);
         if size > max_size {
             return Err(Error::MessageTooLarge { what: "the globals".into(), limit: max_size });
         }

@@ -419,7 +419,7 @@ impl<'a> Execute<'a> {
             only_compile: self.only_compile,
             kind: kind.ok_or_else(|| Malformed(format!("there is no kind {} of source", self.kind)))?,
             filename: self.filename.into(),
-            globals: self.globals.into_owned(),
+            globals: self.globals.into_owned().into(),
             limits: limits.into(),
             tools: self.tools.into_iter().map(str::to_owned).collect(),
             max_message_size,
@@ -432,9 +432,11 @@ impl<'a> Execute<'a> {
 impl Answer {
     pub(super) fn new(answer: Result<Value, ToolError>, max_message_size: u64, max_depth: u32) -> Self {
         match answer {
-            Ok(value) if value.approximate_size() > max_message_size => Answer::TooLarge,
-            Ok(value) if value.depth() > max_depth => Answer::TooDeep,
-            Ok(value) => Answer::Resolve(value),
+            Ok(value) => match value.measure() {
+                (size, _) if size > max_message_size => Answer::TooLarge,
+                (_, depth) if depth > max_depth => Answer::TooDeep,
+                _ => Answer::Resolve(value),
+            },
             Err(ToolError { name, message, code }) => Answer::Reject { name, message, code },
         }
     }
@@ -633,7 +635,8 @@ mod tests {
             only_compile: false,
             kind: SourceKind::Function,
             filename: "söme.js".into(),
-            globals: vec![("a".into(), Value::Array(vec![Value::Undefined, Value::from("x"), Value::Number(-0.0)]))],
+            globals: vec![("a".into(), Value::Array(vec![Value::Undefined, Value::from("x"), Value::Number(-0.0)]))]
+                .into(),
             limits: ExecutionLimits { max_value_depth: 5, ..ExecutionLimits::default() }.into(),
             tools: vec!["one".to_owned(), "two".to_owned()].into(),
             max_message_size: 1 << 20,

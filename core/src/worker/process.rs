@@ -489,10 +489,11 @@ impl Running<'_> {
     }
 
     fn check_value(&self, value: &Value, what: &str) -> Result<(), Trouble> {
-        if value.approximate_size() > self.request.max_message_size {
+        let (size, depth) = value.measure();
+        if size > self.request.max_message_size {
             return Err(Trouble::Protocol(format!("{what} is larger than max_message_size")));
         }
-        if value.depth() > self.request.limits.max_value_depth {
+        if depth > self.request.limits.max_value_depth {
             return Err(Trouble::Protocol(format!("{what} is deeper than max_value_depth")));
         }
         Ok(())
