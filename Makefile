@@ -331,6 +331,12 @@ test-debug-engine: stage ## Run tests with SpiderMonkey's assertions and GC zeal
 		echo "JS_GC_ZEAL=$$zeal"; \
 		JS_GC_ZEAL=$$zeal LD_LIBRARY_PATH=target/debug-engine ENCLAVE_CONFORMANCE_SLOW=1 target/tests/c/conformance; \
 	done
+	$(call step,"Attacks by collections with the debug engine (a minute)")
+	@$(MAKE) target/tests/hostile
+	@for zeal in 0 $(firstword $(GC_ZEAL)); do \
+		echo "JS_GC_ZEAL=$$zeal"; \
+		JS_GC_ZEAL=$$zeal LD_LIBRARY_PATH=target/debug-engine target/tests/hostile --family collections --timeout-ms 60000; \
+	done
 
 # --- Check and format
 
