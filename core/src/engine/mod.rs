@@ -11,6 +11,8 @@
 use std::mem::MaybeUninit;
 use std::sync::{Mutex, OnceLock, mpsc};
 
+use mozjs::jsapi::JSJitCompilerOption;
+use mozjs::rust::wrappers2::JS_SetGlobalJitCompilerOption;
 use mozjs::rust::{JSEngine, ParentRuntime, Runtime};
 
 use crate::error::Error;
@@ -93,6 +95,12 @@ fn start_keeper() -> Result<Mutex<mpsc::Sender<Request>>, String> {
             realm::install_clock();
             isolate::install_large_allocation_callback();
             let mut parent = Runtime::new(engine.handle());
+            // The engine takes scripts of one name for the same, and compiles a new one at once to machine code because
+            // another was worth it: a worker gets slower with what it has run, and shows it.
+            // SAFETY: a plain call; it holds for all runtimes, of which this is the first.
+            unsafe {
+                JS_SetGlobalJitCompilerOption(parent.cx(), JSJitCompilerOption::JSJITCOMPILER_JIT_HINTS_ENABLE, 0)
+            };
             // The engine has put its handlers on SIGSEGV and SIGILL, which only WebAssembly needs, and that is off.
             saved.restore();
             let _ = started.send(Ok(()));

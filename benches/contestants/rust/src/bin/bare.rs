@@ -12,13 +12,13 @@ use enclave_bench::{Failure, count, round, serve, text, unsupported};
 use mozjs::context::JSContext;
 use mozjs::gc::RootedTraceableBox;
 use mozjs::jsapi::JS::CompartmentSpecifier;
-use mozjs::jsapi::{GCReason, GetObjectZone, Heap, JSGCParamKey, JSObject, OnNewGlobalHookOption};
+use mozjs::jsapi::{GCReason, GetObjectZone, Heap, JSGCParamKey, JSJitCompilerOption, JSObject, OnNewGlobalHookOption};
 use mozjs::jsval::UndefinedValue;
 use mozjs::realm::AutoRealm;
 use mozjs::rooted;
 use mozjs::rust::wrappers2::{
     Compile1, JS_ClearPendingException, JS_DefineProperty, JS_ExecuteScript, JS_GC, JS_NewGlobalObject, JS_ParseJSON,
-    JS_SetGCParameter, ToJSON,
+    JS_SetGCParameter, JS_SetGlobalJitCompilerOption, ToJSON,
 };
 use mozjs::rust::{
     CompileOptionsWrapper, JSEngine, RealmOptions, Runtime, SIMPLE_GLOBAL_CLASS, transform_str_to_source_text,
@@ -26,6 +26,8 @@ use mozjs::rust::{
 use serde_json::{Value, json};
 
 const EXECUTIONS_PER_GC: u32 = 50;
+/// As the thread of a process has it.
+const STACK_SIZE: usize = 8 * 1024 * 1024;
 const MAX_NURSERY: u32 = 4 * 1024 * 1024;
 
 unsafe extern "C" {
@@ -39,7 +41,20 @@ fn main() {
     // SAFETY: it takes and returns nothing, and is called before the first runtime, as it demands.
     unsafe { js_disable_extra_threads() };
     let engine = JSEngine::init().unwrap_or_else(|error| panic!("SpiderMonkey does not start: {error:?}"));
-    let mut bare = Bare::new(Runtime::new(engine.handle()), shared);
+    let mut parent = Runtime::new(engine.handle());
+    // As enclave: else a script is compiled to machine code at once if another of its name was worth it.
+    // SAFETY: a plain call; it holds for the runtimes that come.
+    unsafe { JS_SetGlobalJitCompilerOption(parent.cx(), JSJitCompilerOption::JSJITCOMPILER_JIT_HINTS_ENABLE, 0) };
+    let runtime = parent.prepare_for_new_child();
+    // One thread has one runtime; this one only waits for the other.
+    let thread = std::thread::Builder::new().stack_size(STACK_SIZE);
+    // SAFETY: the parent lives longer than its child, whose thread is waited for.
+    let run = move || measure(unsafe { Runtime::create_with_parent(runtime) }, shared);
+    thread.spawn(run).expect("a thread").join().expect("no panic");
+}
+
+fn measure(runtime: Runtime, shared: bool) {
+    let mut bare = Bare::new(runtime, shared);
     let notes = match shared {
         true => "one thread, no limits, no pool; realms in one zone",
         false => "one thread, no limits, no pool; each realm in a zone of its own",
