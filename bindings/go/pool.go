@@ -44,7 +44,7 @@ func (p *Pool) Config() Config { return p.config }
 
 // Run runs a script and waits for its result.
 //
-// When ctx ends, the execution is cancelled, and Run returns as soon as it has stopped, usually within a millisecond:
+// When ctx ends, the execution is cancelled, and Run returns as soon as it has stopped, usually within two milliseconds:
 // with an error that matches both [ErrCancelled] and the context's own ([context.Canceled] or
 // [context.DeadlineExceeded]). The time in the queue counts for ctx, but not for the limit [Limits.Timeout].
 //
