@@ -33,8 +33,10 @@ const HEADROOM_SHARE: u64 = 4;
 /// Garbage is collected at rest when a worker holds this share of its limit more than its base. With a smaller share,
 /// executions that hold much would each be followed by a collection.
 const GARBAGE_SHARE: u64 = 4;
-/// Share of the limit by which a worker at rest may differ from its base.
-const SETTLED_SHARE: u64 = 4;
+/// Share of the limit by which a worker at rest may differ from its base, and how much it may in any case: the engine
+/// keeps some chunks for the next realms.
+const SETTLED_SHARE: u64 = 8;
+const SETTLED: u64 = 4 * 1024 * 1024;
 
 thread_local! {
     /// The ledger of this thread. No destructor and no lazy value, so that an allocator may look at it at any time.
@@ -391,7 +393,7 @@ impl Ledger {
             self.base.set(Some(self.used.get()));
             return;
         };
-        if self.used.get().abs_diff(base) > self.limit / SETTLED_SHARE {
+        if self.used.get().abs_diff(base) > (self.limit / SETTLED_SHARE).max(SETTLED) {
             collect(cx, GCOptions::Shrink);
             self.used.set(base);
         }
