@@ -336,8 +336,9 @@ class Pool:
     def run(self, source: str | Script, **options: Unpack[ExecutionOptions]) -> Any:
         """Run a source or a compiled `Script`, and give its value.
 
-        Raises a subclass of `EnclaveError` for whatever else it ends in. Options are `globals`, `filename`, `kind`, `tools`, `tool_handler`, `on_console` and all limits of an execution,
-        such as `timeout`; see `ExecutionOptions`. Ctrl-C cancels the execution and raises `KeyboardInterrupt`.
+        Raises a subclass of `EnclaveError` for whatever else it ends in. Options are `globals`, `filename`, `kind`,
+        `tools`, `tool_handler`, `on_console` and all limits of an execution, such as `timeout`; see `ExecutionOptions`.
+        Ctrl-C cancels the execution and raises `KeyboardInterrupt`.
         """
         state = self._state
         state.callbacks.check_may_wait("Pool.run", "use run_async or submit")
@@ -755,9 +756,7 @@ class Script:
         **options: Unpack[ExecutionOptions],
     ) -> list[Any]:
         """Like `Pool.map`."""
-        return self.pool.map(
-            self, inputs, name=name, progress=progress, return_exceptions=return_exceptions, **options
-        )
+        return self.pool.map(self, inputs, name=name, progress=progress, return_exceptions=return_exceptions, **options)
 
 
 def _native(source: str | Script) -> str | _enclave.Script:
