@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use minicbor::{Decode, Encode};
+
 /// How an execution or a call ended. The numbers are pinned, banded and never reused: 1-99 misuse, 100-199 the
 /// script, 200-299 limits, 300-399 admission, 400-499 workers, 500 this library.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -265,8 +267,8 @@ pub enum Error {
     /// [`Status::MessageTooLarge`].
     #[error("{what} is larger than max_message_size, {limit} bytes")]
     MessageTooLarge {
-        /// `the source`, `the result`, `a tool argument`, `a tool reply`, `a console line`.
-        what: String,
+        /// What is too large.
+        what: Message,
         /// The limit in bytes.
         limit: u64,
     },
@@ -309,16 +311,59 @@ pub enum Error {
     },
 }
 
+/// What crosses the boundary and may be larger than `max_message_size`. Displayed as it begins a sentence: `the source`,
+/// `a tool reply`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Message {
+    /// The source, with nothing else.
+    #[n(0)]
+    Source,
+    /// The global variables of an execution, all together.
+    #[n(1)]
+    Globals,
+    /// The result.
+    #[n(2)]
+    Result,
+    /// The argument of a tool call.
+    #[n(3)]
+    ToolArgument,
+    /// The answer to a tool call.
+    #[n(4)]
+    ToolReply,
+    /// One console call, formatted.
+    #[n(5)]
+    ConsoleLine,
+}
+
+impl fmt::Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Message::Source => "the source",
+            Message::Globals => "the globals",
+            Message::Result => "the result",
+            Message::ToolArgument => "a tool argument",
+            Message::ToolReply => "a tool reply",
+            Message::ConsoleLine => "a console line",
+        })
+    }
+}
+
 /// The unit of a limit that counts two things.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
 pub enum LimitUnit {
     /// Console calls.
+    #[n(0)]
     Calls,
     /// UTF-8 bytes.
+    #[n(1)]
     Bytes,
     /// Tool calls.
+    #[n(2)]
     ToolCalls,
     /// Tool calls waiting for their reply.
+    #[n(3)]
     PendingToolCalls,
 }
 

@@ -35,7 +35,7 @@ pub use config::{
 };
 #[cfg(not(loom))]
 pub use engine::HostAllocator;
-pub use error::{Error, LimitUnit, ScriptError, Status};
+pub use error::{Error, LimitUnit, Message, ScriptError, Status};
 pub use execution::{
     ConsoleHandler, ConsoleLevel, ConsoleLine, ExecutionOptions, ExecutionStats, Outcome, Script, Source, SourceKind,
     ToolCall, ToolError, ToolHandler, ToolReply,

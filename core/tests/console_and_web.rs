@@ -7,8 +7,8 @@
 use std::time::{Duration, Instant};
 
 use enclave_core::{
-    ConsoleLevel, Error, ExecutionLimits, ExecutionOptions, HostAllocator, LimitUnit, Outcome, Pool, PoolConfig,
-    Status, Value, json,
+    ConsoleLevel, Error, ExecutionLimits, ExecutionOptions, HostAllocator, LimitUnit, Message, Outcome, Pool,
+    PoolConfig, Status, Value, json,
 };
 
 #[global_allocator]
@@ -276,7 +276,7 @@ fn lines_count_as_messages() {
 #[test]
 fn a_line_above_max_message_size_throws_and_the_script_may_go_on() {
     let pool = Pool::new(PoolConfig { max_message_size: 1024, ..config() }).unwrap();
-    let too_large = Err(Error::MessageTooLarge { what: "a console line".into(), limit: 1024 });
+    let too_large = Err(Error::MessageTooLarge { what: Message::ConsoleLine, limit: 1024 });
     assert_eq!(lines(&pool, "console.log('x'.repeat(1024))").len(), 1);
     assert_eq!(run(&pool, "console.log('x'.repeat(1025))", None).result, too_large);
     assert_eq!(run(&pool, "console.log(Array(100).fill('x'.repeat(20)))", None).result, too_large);

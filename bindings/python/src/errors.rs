@@ -40,7 +40,7 @@ pub(crate) fn exception<'py>(py: Python<'py>, error: &Error) -> PyResult<Bound<'
         }
         Error::MessageFlood { limit } => fields.set_item("limit", limit)?,
         Error::MessageTooLarge { what, limit } => {
-            fields.set_item("what", what)?;
+            fields.set_item("what", what.to_string())?;
             fields.set_item("limit", limit)?;
         }
         Error::QueueFull { queue_size, retry_after } => {

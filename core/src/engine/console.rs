@@ -27,7 +27,7 @@ use mozjs::rust::wrappers2::{CaptureCurrentStack, JS_DefineProperty, JS_NewPlain
 use self::inspect::{Inspector, Stop, Text};
 use super::isolate::{Current, JsResult, State, Thrown, check};
 use super::{convert, exception, host, text};
-use crate::error::{Error, LimitUnit};
+use crate::error::{Error, LimitUnit, Message};
 use crate::execution::{ConsoleLevel, ConsoleLine};
 
 /// Spaces that a group moves its lines to the right, and groups inside each other that do.
@@ -234,7 +234,9 @@ impl Call<'_> {
         let text = match made {
             Ok(text) if text.len() as u64 <= left => text,
             Err(Stop::Thrown) => return Err(Thrown),
-            Err(Stop::TooLong) if max_line < left => return Err(host::throw_too_large(cx, state, "a console line")),
+            Err(Stop::TooLong) if max_line < left => {
+                return Err(host::throw_too_large(cx, state, Message::ConsoleLine));
+            }
             Ok(_) | Err(Stop::TooLong) => {
                 let limit = limits.max_console_output;
                 return Err(state.kill(Error::ConsoleLimit { limit, unit: LimitUnit::Bytes }));
@@ -301,7 +303,7 @@ impl Call<'_> {
                 Ok(label)
             }
             Err(Stop::Thrown) => Err(Thrown),
-            Err(Stop::TooLong) => Err(host::throw_too_large(cx, self.state, "a console line")),
+            Err(Stop::TooLong) => Err(host::throw_too_large(cx, self.state, Message::ConsoleLine)),
         }
     }
 

@@ -22,7 +22,7 @@ use num_bigint::BigInt;
 use super::isolate::{JsResult, State, Thrown, check};
 use super::{memory, text};
 use crate::config::ExecutionLimits;
-use crate::error::Error;
+use crate::error::{Error, Message};
 use crate::value::{ErrorValue, Value};
 
 /// Bytes that the allocator needs at most beside those that it is asked for.
@@ -84,7 +84,7 @@ impl Failure {
     pub(super) fn into_result_error(self, limit: u64) -> Error {
         match self {
             Failure::Thrown => Error::Internal { message: "an exception was lost".into() },
-            Failure::TooLarge => Error::MessageTooLarge { what: "the result".into(), limit },
+            Failure::TooLarge => Error::MessageTooLarge { what: Message::Result, limit },
             Failure::NotTransferable { path, reason } => {
                 Error::ResultNotTransferable { path: Failure::describe(&path, "result"), reason }
             }

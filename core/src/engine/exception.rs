@@ -65,7 +65,7 @@ fn too_large(state: &State, object: Handle<*mut JSObject>) -> Option<Error> {
     let last = current.too_large.borrow();
     let (thrown, what) = last.as_ref()?;
     (!object.get().is_null() && thrown.get() == object.get())
-        .then(|| Error::MessageTooLarge { what: (*what).into(), limit: current.request.max_message_size })
+        .then(|| Error::MessageTooLarge { what: *what, limit: current.request.max_message_size })
 }
 
 fn is_error(cx: &mut JSContext, object: Handle<*mut JSObject>) -> bool {

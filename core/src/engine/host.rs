@@ -23,7 +23,7 @@ use super::convert::{self, Budget, Failure};
 use super::interrupt::Answer;
 use super::isolate::{Current, JsResult, State, Thrown, check};
 use super::{exception, jobs, memory, text};
-use crate::error::{Error, LimitUnit};
+use crate::error::{Error, LimitUnit, Message};
 use crate::execution::{ToolCall, ToolError, ToolReply};
 
 /// Runs the body of a function that script calls: nothing once the execution is being ended, and no panic gets out.
@@ -207,7 +207,7 @@ fn start_tool_call(
     let value = match convert::to_value(cx, state, argument, budget) {
         Ok(value) => value,
         Err(Failure::Thrown) => return Err(Thrown),
-        Err(Failure::TooLarge) => return Err(throw_too_large(cx, state, "a tool argument")),
+        Err(Failure::TooLarge) => return Err(throw_too_large(cx, state, Message::ToolArgument)),
         Err(Failure::NotTransferable { path, reason }) => {
             let message = format!("callTool: {} {reason}", Failure::describe(&path, "args"));
             return Err(exception::throw(cx, "TypeError", &message));
@@ -255,7 +255,7 @@ pub(super) fn send_message(state: &State, current: &Current) -> JsResult<()> {
 
 /// Throws the error of a message over `max_message_size`, which script may catch; if it does not, the execution ends
 /// with MESSAGE_TOO_LARGE.
-pub(super) fn throw_too_large(cx: &mut JSContext, state: &State, what: &'static str) -> Thrown {
+pub(super) fn throw_too_large(cx: &mut JSContext, state: &State, what: Message) -> Thrown {
     rooted!(&in(cx) let mut error = UndefinedValue());
     if make_too_large(cx, state, what, error.handle_mut()).is_ok() {
         use mozjs::jsapi::ExceptionStackBehavior::Capture;
@@ -268,11 +268,11 @@ pub(super) fn throw_too_large(cx: &mut JSContext, state: &State, what: &'static 
 fn make_too_large(
     cx: &mut JSContext,
     state: &State,
-    what: &'static str,
+    what: Message,
     mut error: mozjs::gc::MutableHandle<JSVal>,
 ) -> JsResult<()> {
     let current = state.current.borrow();
-    let message = Error::MessageTooLarge { what: what.into(), limit: current.request.max_message_size }.to_string();
+    let message = Error::MessageTooLarge { what, limit: current.request.max_message_size }.to_string();
     exception::make(cx, "RangeError", &message, Some("MESSAGE_TOO_LARGE"), error.reborrow())?;
     let root = RootedTraceableBox::new(Heap::default());
     root.set(error.get().to_object());
@@ -293,7 +293,7 @@ pub(super) fn settle_tool_call(cx: &mut JSContext, state: &State, answer: Answer
     let fulfilled = match &answer.result {
         Ok(reply) => match reply.measure() {
             (size, _) if size > limit => {
-                make_too_large(cx, state, "a tool reply", value.handle_mut())?;
+                make_too_large(cx, state, Message::ToolReply, value.handle_mut())?;
                 false
             }
             (_, depth) if depth > max_depth => {

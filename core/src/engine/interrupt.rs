@@ -196,9 +196,7 @@ impl Control for Link {
 }
 
 fn reason(word: u64) -> Option<KillReason> {
-    [KillReason::Timeout, KillReason::CpuLimit, KillReason::Cancelled, KillReason::Shutdown]
-        .into_iter()
-        .find(|reason| *reason as u64 == word & 0xff)
+    KillReason::ALL.into_iter().find(|reason| *reason as u64 == word & 0xff)
 }
 
 /// CPU time of the calling thread.

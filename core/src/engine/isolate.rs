@@ -33,7 +33,7 @@ use super::jobs::Timers;
 use super::memory::{Attached, Ledger};
 use super::realm::{self, Realms};
 use super::{convert, exception, jobs, new_runtime, script};
-use crate::error::Error;
+use crate::error::{Error, Message};
 use crate::execution::{ExecutionStats, Request};
 use crate::rate::TokenBucket;
 use crate::value::Value;
@@ -117,7 +117,7 @@ pub(super) struct Current {
     /// An exception from a timer or microtask that nobody can catch any more.
     pub uncaught: RefCell<Option<RootedTraceableBox<Heap<mozjs::jsval::JSVal>>>>,
     /// The last error thrown for a message that was too large, and what the message was.
-    pub too_large: RefCell<Option<(RootedTraceableBox<Heap<*mut JSObject>>, &'static str)>>,
+    pub too_large: RefCell<Option<(RootedTraceableBox<Heap<*mut JSObject>>, Message)>>,
 }
 
 impl State {
@@ -147,7 +147,7 @@ impl State {
         let Some(host) = current.host() else { return false };
         self.link.end();
         let error = error(self);
-        let condemned = Some(RecycleReason::of(&error));
+        let condemned = RecycleReason::of(&error).or(Some(RecycleReason::Internal));
         host.lost(Report { result: Err(error), stats: current.stats(&self.ledger), condemned });
         true
     }
@@ -326,7 +326,7 @@ impl Isolate {
             Ok(result) => result,
         };
         if condemned.is_none() && killed {
-            condemned = result.as_ref().err().map(RecycleReason::of);
+            condemned = result.as_ref().err().and_then(RecycleReason::of).or(Some(RecycleReason::Internal));
         }
         let current = std::mem::replace(&mut *self.state.current.borrow_mut(), Current::none());
         let stats = current.stats(&self.state.ledger);

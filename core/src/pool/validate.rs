@@ -1,7 +1,7 @@
 //! What a submission must look like to be admitted. Checked on the caller's thread, before any lock is taken.
 
 use crate::config::{ExecutionLimits, PoolConfig};
-use crate::error::Error;
+use crate::error::{Error, Message};
 use crate::execution::{ExecutionOptions, is_tool_name};
 
 /// The name of a source that has none.
@@ -74,7 +74,7 @@ pub(super) fn submission(
 ) -> Result<(), Error> {
     let limit = config.max_message_size;
     if source.len() as u64 > limit {
-        return Err(Error::MessageTooLarge { what: "the source".into(), limit });
+        return Err(Error::MessageTooLarge { what: Message::Source, limit });
     }
     limits.validate()?;
     if let Some(name) = &options.filename {
@@ -116,7 +116,7 @@ fn globals(options: &ExecutionOptions, limits: &ExecutionLimits, max_size: u64) 
         }
         size = size.saturating_add(name.len() as u64).saturating_add(bytes);
         if size > max_size {
-            return Err(Error::MessageTooLarge { what: "the globals".into(), limit: max_size });
+            return Err(Error::MessageTooLarge { what: Message::Globals, limit: max_size });
         }
     }
     let mut names: Vec<&str> = options.globals.iter().map(|(name, _)| name.as_str()).collect();

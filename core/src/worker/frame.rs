@@ -7,19 +7,20 @@
 
 use std::borrow::Cow;
 use std::os::fd::AsFd;
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::time::Duration;
 
 use minicbor::{Decode, Decoder, Encode, Encoder};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::{KillReason, RecycleReason, Report};
+use super::{KillReason, Report, RestDue};
 use crate::config::{ExecutionLimits, MAX_VALUE_DEPTH};
-use crate::error::{Error, LimitUnit, ScriptError};
-use crate::execution::{ConsoleLevel, ConsoleLine, Request, SourceKind, ToolError};
+use crate::error::{Error, LimitUnit, Message, ScriptError};
+use crate::execution::{ConsoleLevel, ExecutionStats, Request, SourceKind, ToolError};
 use crate::value::{Value, cbor};
 
 /// Counts the changes of what is in this file.
-pub(super) const PROTOCOL: u32 = 2;
+pub(super) const PROTOCOL: u32 = 3;
 
 /// Bytes of the length before a frame.
 pub(super) const HEADER: usize = 4;
@@ -113,7 +114,7 @@ pub(super) enum ToWorker<'a> {
     },
 }
 
-/// A [`Request`]. Limits that only the pool watches are not in it.
+/// A [`Request`].
 #[derive(Debug, Encode, Decode)]
 #[cbor(context_bound = "AsMut<ValuesLeft>")]
 pub(super) struct Execute<'a> {
@@ -122,7 +123,7 @@ pub(super) struct Execute<'a> {
     #[b(1)]
     source: &'a str,
     #[n(2)]
-    kind: u8,
+    kind: SourceKind,
     #[b(3)]
     filename: &'a str,
     #[cbor(n(4), with = "globals")]
@@ -134,23 +135,36 @@ pub(super) struct Execute<'a> {
     #[n(7)]
     max_pending_tool_calls: u32,
     #[n(8)]
-    max_tool_calls: u32,
+    limits: Limits,
     #[n(9)]
-    max_console_calls: u32,
-    #[n(10)]
-    max_console_output: u64,
-    #[n(11)]
-    max_value_depth: u32,
-    #[n(12)]
-    sanitize_stack_traces: bool,
-    #[n(13)]
-    block_timing_apis: bool,
-    #[n(14)]
-    allow_code_generation: bool,
-    #[n(15)]
     compiled: bool,
-    #[n(16)]
+    #[n(10)]
     only_compile: bool,
+}
+
+/// [`ExecutionLimits`]. Some of them only the pool watches, but which these are is not decided here.
+#[derive(Debug, Encode, Decode)]
+struct Limits {
+    #[n(0)]
+    timeout_ns: u64,
+    #[n(1)]
+    cpu_time_limit_ns: Option<u64>,
+    #[n(2)]
+    max_tool_calls: u32,
+    #[n(3)]
+    max_console_calls: u32,
+    #[n(4)]
+    max_console_output: u64,
+    #[n(5)]
+    max_value_depth: u32,
+    #[n(6)]
+    sanitize_stack_traces: bool,
+    #[n(7)]
+    block_timing_apis: bool,
+    #[n(8)]
+    allow_code_generation: bool,
+    #[n(9)]
+    allow_wasm: bool,
 }
 
 /// How a tool call was answered.
@@ -197,7 +211,7 @@ pub(super) enum FromWorker {
         #[n(0)]
         execution: u64,
         #[n(1)]
-        level: u8,
+        level: ConsoleLevel,
         #[n(2)]
         text: String,
     },
@@ -207,18 +221,26 @@ pub(super) enum FromWorker {
         execution: u64,
         #[n(1)]
         end: End,
-        /// Whether, and why, the worker must not be used again.
+        /// Whether the worker must not be used again; why is told by the end.
         #[n(2)]
-        condemned: Option<u8>,
+        condemned: bool,
         #[n(3)]
         usage: Usage,
-        /// Whether the worker should rest before the next one: if nothing waits, and if something does.
         #[n(4)]
-        rest_due: (bool, bool),
+        rest_due: Rest,
     },
     /// It has rested, and holds so many bytes.
     #[n(3)]
     Rested(#[n(0)] u64),
+}
+
+/// A [`RestDue`].
+#[derive(Debug, Encode, Decode)]
+pub(super) struct Rest {
+    #[n(0)]
+    at_once: bool,
+    #[n(1)]
+    when_idle: bool,
 }
 
 /// What an execution took.
@@ -267,20 +289,13 @@ pub(super) enum End {
         used: u64,
     },
     #[n(7)]
-    ConsoleLimit {
-        #[n(0)]
-        bytes: bool,
-    },
+    ConsoleLimit(#[n(0)] LimitUnit),
     #[n(8)]
-    ToolCallLimit {
-        #[n(0)]
-        pending: bool,
-    },
+    ToolCallLimit(#[n(0)] LimitUnit),
     #[n(9)]
     MessageFlood,
-    /// What is too large, by its place in [`MESSAGES`].
     #[n(10)]
-    MessageTooLarge(#[n(0)] u8),
+    MessageTooLarge(#[n(0)] Message),
     #[n(11)]
     Internal(#[n(0)] String),
     #[n(12)]
@@ -312,9 +327,6 @@ pub(super) struct Script {
     #[n(7)]
     source_line: Option<String>,
 }
-
-/// What may be larger than a message may be.
-const MESSAGES: [&str; 4] = ["the result", "a tool argument", "a tool reply", "a console line"];
 
 /// What cannot be read, and why.
 #[derive(Debug)]
@@ -376,56 +388,138 @@ pub(super) fn length(header: [u8; HEADER], max: usize) -> Result<usize, Malforme
 }
 
 impl<'a> Execute<'a> {
+    // Both directions name every field, so that one that is added cannot be forgotten.
     pub(super) fn new(request: &'a Request) -> Self {
-        let limits = &*request.limits;
+        let Request {
+            id,
+            source,
+            compiled,
+            only_compile,
+            kind,
+            filename,
+            globals,
+            limits,
+            tools,
+            // The worker knows it from its start.
+            max_message_size: _,
+            max_messages_per_second,
+            max_pending_tool_calls,
+        } = request;
         Execute {
-            id: request.id,
-            source: &request.source,
-            kind: request.kind as u8,
-            filename: &request.filename,
-            globals: Cow::Borrowed(&request.globals),
-            tools: request.tools.iter().map(String::as_str).collect(),
-            max_messages_per_second: request.max_messages_per_second,
-            max_pending_tool_calls: request.max_pending_tool_calls,
-            max_tool_calls: limits.max_tool_calls,
-            max_console_calls: limits.max_console_calls,
-            max_console_output: limits.max_console_output,
-            max_value_depth: limits.max_value_depth,
-            sanitize_stack_traces: limits.sanitize_stack_traces,
-            block_timing_apis: limits.block_timing_apis,
-            allow_code_generation: limits.allow_code_generation,
-            compiled: request.compiled,
-            only_compile: request.only_compile,
+            id: *id,
+            source,
+            kind: *kind,
+            filename,
+            globals: Cow::Borrowed(globals),
+            tools: tools.iter().map(String::as_str).collect(),
+            max_messages_per_second: *max_messages_per_second,
+            max_pending_tool_calls: *max_pending_tool_calls,
+            limits: Limits::from(&**limits),
+            compiled: *compiled,
+            only_compile: *only_compile,
         }
     }
 
-    pub(super) fn into_request(self, max_message_size: u64) -> Result<Request, Malformed> {
-        let kinds = [SourceKind::Auto, SourceKind::Script, SourceKind::Function];
-        let kind = kinds.into_iter().find(|kind| *kind as u8 == self.kind);
-        let limits = ExecutionLimits {
-            max_tool_calls: self.max_tool_calls,
-            max_console_calls: self.max_console_calls,
-            max_console_output: self.max_console_output,
-            max_value_depth: self.max_value_depth,
-            sanitize_stack_traces: self.sanitize_stack_traces,
-            block_timing_apis: self.block_timing_apis,
-            allow_code_generation: self.allow_code_generation,
-            ..ExecutionLimits::default()
-        };
-        Ok(Request {
-            id: self.id,
-            source: self.source.into(),
-            compiled: self.compiled,
-            only_compile: self.only_compile,
-            kind: kind.ok_or_else(|| Malformed(format!("there is no kind {} of source", self.kind)))?,
-            filename: self.filename.into(),
-            globals: self.globals.into_owned().into(),
-            limits: limits.into(),
-            tools: self.tools.into_iter().map(str::to_owned).collect(),
+    pub(super) fn into_request(self, max_message_size: u64) -> Request {
+        let Execute {
+            id,
+            source,
+            kind,
+            filename,
+            globals,
+            tools,
+            max_messages_per_second,
+            max_pending_tool_calls,
+            limits,
+            compiled,
+            only_compile,
+        } = self;
+        Request {
+            id,
+            source: source.into(),
+            compiled,
+            only_compile,
+            kind,
+            filename: filename.into(),
+            globals: globals.into_owned().into(),
+            limits: Arc::new(limits.into()),
+            tools: tools.into_iter().map(str::to_owned).collect(),
             max_message_size,
-            max_messages_per_second: self.max_messages_per_second,
-            max_pending_tool_calls: self.max_pending_tool_calls,
-        })
+            max_messages_per_second,
+            max_pending_tool_calls,
+        }
+    }
+}
+
+impl From<&ExecutionLimits> for Limits {
+    fn from(limits: &ExecutionLimits) -> Self {
+        let ExecutionLimits {
+            timeout,
+            cpu_time_limit,
+            max_tool_calls,
+            max_console_calls,
+            max_console_output,
+            max_value_depth,
+            sanitize_stack_traces,
+            block_timing_apis,
+            allow_code_generation,
+            allow_wasm,
+        } = *limits;
+        Limits {
+            timeout_ns: nanoseconds(timeout),
+            cpu_time_limit_ns: cpu_time_limit.map(nanoseconds),
+            max_tool_calls,
+            max_console_calls,
+            max_console_output,
+            max_value_depth,
+            sanitize_stack_traces,
+            block_timing_apis,
+            allow_code_generation,
+            allow_wasm,
+        }
+    }
+}
+
+impl From<Limits> for ExecutionLimits {
+    fn from(limits: Limits) -> Self {
+        let Limits {
+            timeout_ns,
+            cpu_time_limit_ns,
+            max_tool_calls,
+            max_console_calls,
+            max_console_output,
+            max_value_depth,
+            sanitize_stack_traces,
+            block_timing_apis,
+            allow_code_generation,
+            allow_wasm,
+        } = limits;
+        ExecutionLimits {
+            timeout: Duration::from_nanos(timeout_ns),
+            cpu_time_limit: cpu_time_limit_ns.map(Duration::from_nanos),
+            max_tool_calls,
+            max_console_calls,
+            max_console_output,
+            max_value_depth,
+            sanitize_stack_traces,
+            block_timing_apis,
+            allow_code_generation,
+            allow_wasm,
+        }
+    }
+}
+
+impl From<RestDue> for Rest {
+    fn from(due: RestDue) -> Self {
+        let RestDue { at_once, when_idle } = due;
+        Rest { at_once, when_idle }
+    }
+}
+
+impl From<Rest> for RestDue {
+    fn from(due: Rest) -> Self {
+        let Rest { at_once, when_idle } = due;
+        RestDue { at_once, when_idle }
     }
 }
 
@@ -455,42 +549,38 @@ impl Answer {
 
 impl FromWorker {
     /// The end of an execution as its worker reports it; `memory` is what the worker holds after it.
-    pub(super) fn done(report: Report, memory: u64, rest_due: (bool, bool)) -> Self {
+    pub(super) fn done(report: Report, memory: u64, rest_due: RestDue) -> Self {
         let Report { result, stats, condemned } = report;
+        let ExecutionStats {
+            execution_id,
+            // The pool knows these.
+            worker_id: _,
+            queue_wait: _,
+            run_time,
+            cpu_time,
+            peak_memory,
+            tool_calls,
+            console_calls,
+        } = stats;
         FromWorker::Done {
-            execution: stats.execution_id,
+            execution: execution_id,
             end: result.map_or_else(End::from, End::Value),
-            condemned: condemned.map(|reason| reason as u8),
+            condemned: condemned.is_some(),
             usage: Usage {
-                run_time_ns: nanoseconds(stats.run_time),
-                cpu_time_ns: nanoseconds(stats.cpu_time),
-                peak_memory: stats.peak_memory,
+                run_time_ns: nanoseconds(run_time),
+                cpu_time_ns: nanoseconds(cpu_time),
+                peak_memory,
                 memory,
-                tool_calls: stats.tool_calls,
-                console_calls: stats.console_calls,
+                tool_calls,
+                console_calls,
             },
-            rest_due,
+            rest_due: rest_due.into(),
         }
     }
 }
 
 fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// A console line that a worker tells now.
-pub(super) fn console_line(execution_id: u64, level: u8, text: String) -> Result<ConsoleLine, Malformed> {
-    let levels = [ConsoleLevel::Debug, ConsoleLevel::Log, ConsoleLevel::Info, ConsoleLevel::Warn, ConsoleLevel::Error];
-    match levels.into_iter().find(|known| *known as u8 == level) {
-        Some(level) => Ok(ConsoleLine { execution_id, level, time: SystemTime::now(), text }),
-        None => Err(Malformed(format!("there is no level {level} of console lines"))),
-    }
-}
-
-/// The reason of this number.
-pub(super) fn recycle_reason(number: u8) -> Result<RecycleReason, Malformed> {
-    let reason = RecycleReason::ALL.into_iter().find(|reason| *reason as u8 == number);
-    reason.ok_or_else(|| Malformed(format!("there is no reason {number} to recycle a worker")))
 }
 
 impl From<Error> for End {
@@ -502,16 +592,20 @@ impl From<Error> for End {
             Error::ResultNotTransferable { path, reason } => End::NotTransferable { path, reason },
             Error::Timeout { .. } | Error::CpuLimit { .. } | Error::Cancelled | Error::PoolClosed => End::Killed,
             Error::MemoryLimit { used, .. } => End::MemoryLimit { used },
-            Error::ConsoleLimit { unit, .. } => End::ConsoleLimit { bytes: unit == LimitUnit::Bytes },
-            Error::ToolCallLimit { unit, .. } => End::ToolCallLimit { pending: unit == LimitUnit::PendingToolCalls },
+            Error::ConsoleLimit { unit, .. } => End::ConsoleLimit(unit),
+            Error::ToolCallLimit { unit, .. } => End::ToolCallLimit(unit),
             Error::MessageFlood { .. } => End::MessageFlood,
-            Error::MessageTooLarge { what, .. } => match MESSAGES.iter().position(|known| *known == what) {
-                Some(place) => End::MessageTooLarge(place as u8),
-                None => End::Internal(format!("{what} is too large")),
-            },
+            Error::MessageTooLarge { what, .. } => End::MessageTooLarge(what),
             Error::Internal { message } => End::Internal(message),
             Error::WorkerCrashed { reason, signal } => End::Crashed { reason, signal },
-            other => End::Internal(other.to_string()),
+            // Only a pool ends executions with these.
+            Error::InvalidArgument { .. }
+            | Error::InvalidState { .. }
+            | Error::Forked
+            | Error::Unsupported { .. }
+            | Error::QueueFull { .. }
+            | Error::QueueTimeout { .. }
+            | Error::WorkerStartup { .. } => End::Internal(error.to_string()),
         }
     }
 }
@@ -536,23 +630,28 @@ impl End {
                 None => return Err(Malformed("an execution was killed that nobody has asked to kill".into())),
             },
             End::MemoryLimit { used } => Error::MemoryLimit { used, limit: memory_limit },
-            End::ConsoleLimit { bytes: true } => {
-                Error::ConsoleLimit { limit: limits.max_console_output, unit: LimitUnit::Bytes }
+            End::ConsoleLimit(unit) => {
+                let limit = match unit {
+                    LimitUnit::Bytes => limits.max_console_output,
+                    LimitUnit::Calls => limits.max_console_calls.into(),
+                    LimitUnit::ToolCalls | LimitUnit::PendingToolCalls => {
+                        return Err(Malformed(format!("the console is not limited in {unit}")));
+                    }
+                };
+                Error::ConsoleLimit { limit, unit }
             }
-            End::ConsoleLimit { bytes: false } => {
-                Error::ConsoleLimit { limit: limits.max_console_calls.into(), unit: LimitUnit::Calls }
-            }
-            End::ToolCallLimit { pending: true } => {
-                Error::ToolCallLimit { limit: request.max_pending_tool_calls.into(), unit: LimitUnit::PendingToolCalls }
-            }
-            End::ToolCallLimit { pending: false } => {
-                Error::ToolCallLimit { limit: limits.max_tool_calls.into(), unit: LimitUnit::ToolCalls }
+            End::ToolCallLimit(unit) => {
+                let limit = match unit {
+                    LimitUnit::ToolCalls => limits.max_tool_calls,
+                    LimitUnit::PendingToolCalls => request.max_pending_tool_calls,
+                    LimitUnit::Calls | LimitUnit::Bytes => {
+                        return Err(Malformed(format!("tool calls are not limited in {unit}")));
+                    }
+                };
+                Error::ToolCallLimit { limit: limit.into(), unit }
             }
             End::MessageFlood => Error::MessageFlood { limit: request.max_messages_per_second },
-            End::MessageTooLarge(what) => match MESSAGES.get(usize::from(what)) {
-                Some(what) => Error::MessageTooLarge { what: (*what).to_owned(), limit: request.max_message_size },
-                None => return Err(Malformed(format!("there is no message {what}"))),
-            },
+            End::MessageTooLarge(what) => Error::MessageTooLarge { what, limit: request.max_message_size },
             End::Internal(message) => Error::Internal { message },
             // The kernel tells of the sandbox's signal, not the worker.
             End::Crashed { reason, signal } => {
@@ -625,7 +724,121 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::execution::ExecutionStats;
+    use crate::config::MAX_DURATION;
+    use crate::error::Status;
+    use crate::worker::RecycleReason;
+
+    /// Limits of which none is the default.
+    fn limits() -> impl Strategy<Value = ExecutionLimits> {
+        let ExecutionLimits {
+            timeout,
+            cpu_time_limit,
+            max_tool_calls,
+            max_console_calls,
+            max_console_output,
+            max_value_depth,
+            sanitize_stack_traces,
+            block_timing_apis,
+            allow_code_generation,
+            allow_wasm,
+        } = ExecutionLimits::default();
+        assert_eq!(cpu_time_limit, None);
+        let time = || (1..=MAX_DURATION.as_nanos() as u64).prop_map(Duration::from_nanos);
+        let other = |default: u32| any::<u32>().prop_filter("the default", move |limit| *limit != default);
+        (
+            time().prop_filter("the default", move |limit| *limit != timeout),
+            time().prop_map(Some),
+            other(max_tool_calls),
+            other(max_console_calls),
+            any::<u64>().prop_filter("the default", move |limit| *limit != max_console_output),
+            other(max_value_depth),
+        )
+            .prop_map(
+                move |(timeout, cpu_time_limit, tool_calls, console_calls, console_output, value_depth)| {
+                    ExecutionLimits {
+                        timeout,
+                        cpu_time_limit,
+                        max_tool_calls: tool_calls,
+                        max_console_calls: console_calls,
+                        max_console_output: console_output,
+                        max_value_depth: value_depth,
+                        sanitize_stack_traces: !sanitize_stack_traces,
+                        block_timing_apis: !block_timing_apis,
+                        allow_code_generation: !allow_code_generation,
+                        allow_wasm: !allow_wasm,
+                    }
+                },
+            )
+    }
+
+    fn received(sent: &Request) -> Request {
+        let bytes = body(&ToWorker::Execute(Execute::new(sent)));
+        let ToWorker::Execute(execute) = decode(&bytes, ValuesLeft::OF_POOL).unwrap() else { panic!() };
+        execute.into_request(sent.max_message_size)
+    }
+
+    /// Errors of this status, with the numbers of this request and of a memory limit of 4.
+    fn errors(status: Status, request: &Request) -> Vec<Error> {
+        let script = || {
+            Box::new(ScriptError {
+                name: "E".into(),
+                message: "m".into(),
+                code: Some("C".into()),
+                stack: Some("at x".into()),
+                filename: Some("f.js".into()),
+                line: 1,
+                column: 2,
+                source_line: Some("x".into()),
+            })
+        };
+        let limits = &request.limits;
+        let text = || "text".to_owned();
+        match status {
+            Status::Ok => vec![],
+            Status::InvalidArgument => vec![Error::invalid_argument("field", "is wrong")],
+            Status::InvalidState => vec![Error::InvalidState { message: text() }],
+            Status::PoolClosed => vec![Error::PoolClosed],
+            Status::Forked => vec![Error::Forked],
+            Status::Unsupported => vec![Error::Unsupported { feature: text(), reason: text() }],
+            Status::SyntaxError => vec![Error::Syntax(script())],
+            Status::Exception => vec![Error::Exception(script())],
+            Status::Unsettled => vec![Error::Unsettled],
+            Status::ResultNotTransferable => {
+                vec![Error::ResultNotTransferable { path: "result.a".into(), reason: "is a cycle".into() }]
+            }
+            Status::Timeout => vec![Error::Timeout { limit: limits.timeout }],
+            Status::CpuLimit => vec![Error::CpuLimit { limit: limits.cpu_time_limit.unwrap_or_default() }],
+            Status::MemoryLimit => vec![Error::MemoryLimit { used: 5, limit: 4 }],
+            Status::ConsoleLimit => vec![
+                Error::ConsoleLimit { limit: limits.max_console_calls.into(), unit: LimitUnit::Calls },
+                Error::ConsoleLimit { limit: limits.max_console_output, unit: LimitUnit::Bytes },
+            ],
+            Status::ToolCallLimit => vec![
+                Error::ToolCallLimit { limit: limits.max_tool_calls.into(), unit: LimitUnit::ToolCalls },
+                Error::ToolCallLimit {
+                    limit: request.max_pending_tool_calls.into(),
+                    unit: LimitUnit::PendingToolCalls,
+                },
+            ],
+            Status::MessageFlood => vec![Error::MessageFlood { limit: request.max_messages_per_second }],
+            Status::MessageTooLarge => [
+                Message::Source,
+                Message::Globals,
+                Message::Result,
+                Message::ToolArgument,
+                Message::ToolReply,
+                Message::ConsoleLine,
+            ]
+            .map(|what| Error::MessageTooLarge { what, limit: request.max_message_size })
+            .into(),
+            Status::Cancelled => vec![Error::Cancelled],
+            Status::QueueFull => vec![Error::QueueFull { queue_size: 1, retry_after: Duration::from_secs(1) }],
+            Status::QueueTimeout => vec![Error::QueueTimeout { waited: Duration::from_secs(1) }],
+            Status::WorkerCrashed => vec![Error::WorkerCrashed { reason: text(), signal: Some(6) }],
+            Status::WorkerStartup => vec![Error::WorkerStartup { cause: text() }],
+            Status::Internal => vec![Error::Internal { message: text() }],
+        }
+    }
 
     fn request() -> Request {
         Request {
@@ -658,7 +871,8 @@ mod tests {
 
     fn done(result: Result<Value, Error>) -> FromWorker {
         let stats = ExecutionStats { execution_id: 7, tool_calls: 3, ..Default::default() };
-        FromWorker::done(Report { result, stats, condemned: Some(RecycleReason::MemoryLimit) }, 99, (true, false))
+        let rest_due = RestDue { at_once: true, when_idle: false };
+        FromWorker::done(Report { result, stats, condemned: Some(RecycleReason::MemoryLimit) }, 99, rest_due)
     }
 
     /// Frames of both directions, for mutation.
@@ -673,55 +887,71 @@ mod tests {
             body(&ToWorker::Kill { execution: 7 }),
             body(&ToWorker::Rest { idle: true }),
             body(&call),
-            body(&FromWorker::Console { execution: 7, level: 1, text: "line".into() }),
+            body(&FromWorker::Console { execution: 7, level: ConsoleLevel::Log, text: "line".into() }),
             body(&done(Ok(Value::Map(vec![(Value::Number(1.5), Value::Date(5.0))])))),
             body(&done(Err(Error::Exception(Box::new(script))))),
         ]
     }
 
     #[test]
-    fn a_request_arrives_as_it_was_but_for_what_only_the_pool_needs() {
-        let sent = request();
-        let bytes = body(&ToWorker::Execute(Execute::new(&sent)));
-        let ToWorker::Execute(execute) = decode(&bytes, ValuesLeft::OF_POOL).unwrap() else { panic!() };
-        let received = execute.into_request(sent.max_message_size).unwrap();
-        assert_eq!(format!("{received:?}"), format!("{sent:?}"));
+    fn a_request_arrives_as_it_was() {
+        for kind in [SourceKind::Auto, SourceKind::Script, SourceKind::Function] {
+            let sent = Request { kind, ..request() };
+            assert_eq!(format!("{:?}", received(&sent)), format!("{sent:?}"));
+        }
     }
 
     #[test]
     fn every_end_of_an_execution_arrives_as_it_was() {
         let request = request();
-        let script = Box::new(ScriptError { name: "E".into(), message: "m".into(), line: 1, ..Default::default() });
-        let limits = &request.limits;
-        let results = [
-            Ok(Value::Bytes(vec![1, 2])),
-            Err(Error::Syntax(script.clone())),
-            Err(Error::Exception(script)),
-            Err(Error::Unsettled),
-            Err(Error::ResultNotTransferable { path: "result.a".into(), reason: "is a cycle".into() }),
-            Err(Error::MemoryLimit { used: 5, limit: 4 }),
-            Err(Error::ConsoleLimit { limit: limits.max_console_calls.into(), unit: LimitUnit::Calls }),
-            Err(Error::ConsoleLimit { limit: limits.max_console_output, unit: LimitUnit::Bytes }),
-            Err(Error::ToolCallLimit { limit: limits.max_tool_calls.into(), unit: LimitUnit::ToolCalls }),
-            Err(Error::ToolCallLimit { limit: 12, unit: LimitUnit::PendingToolCalls }),
-            Err(Error::MessageFlood { limit: 11 }),
-            Err(Error::MessageTooLarge { what: "a tool reply".into(), limit: 1 << 20 }),
-            Err(Error::Internal { message: "oh".into() }),
-            Err(Error::WorkerCrashed { reason: "it did".into(), signal: Some(6) }),
-        ];
-        for result in results {
-            let bytes = body(&done(result.clone()));
-            let FromWorker::Done { end, execution: 7, .. } = decode(&bytes, of_worker()).unwrap() else { panic!() };
-            assert_eq!(end.into_result(&request, 4, None).unwrap(), result);
+        let arrived = |result, kill| {
+            let bytes = body(&done(result));
+            let FromWorker::Done { end, execution: 7, condemned: true, rest_due, .. } =
+                decode(&bytes, of_worker()).unwrap()
+            else {
+                panic!()
+            };
+            assert_eq!(RestDue::from(rest_due), RestDue { at_once: true, when_idle: false });
+            end.into_result(&request, 4, kill)
+        };
+        assert_eq!(arrived(Ok(Value::Bytes(vec![1, 2])), None).unwrap(), Ok(Value::Bytes(vec![1, 2])));
+        for error in Status::ALL.into_iter().flat_map(|status| errors(status, &request)) {
+            match error.status() {
+                Status::Timeout | Status::CpuLimit | Status::Cancelled | Status::PoolClosed => {
+                    let kill = KillReason::ALL.into_iter().find(|kill| kill.error(&request.limits) == error);
+                    assert_eq!(arrived(Err(error.clone()), kill).unwrap(), Err(error.clone()));
+                    assert!(arrived(Err(error), None).is_err(), "nobody has asked for it");
+                }
+                // A worker ends no execution with these.
+                Status::InvalidArgument
+                | Status::InvalidState
+                | Status::Forked
+                | Status::Unsupported
+                | Status::QueueFull
+                | Status::QueueTimeout
+                | Status::WorkerStartup => {
+                    let internal = Error::Internal { message: error.to_string() };
+                    assert_eq!(arrived(Err(error), None).unwrap(), Err(internal));
+                }
+                _ => assert_eq!(arrived(Err(error.clone()), None).unwrap(), Err(error)),
+            }
         }
-        for (kill, error) in [
-            (KillReason::Timeout, Error::Timeout { limit: limits.timeout }),
-            (KillReason::CpuLimit, Error::CpuLimit { limit: Duration::ZERO }),
-            (KillReason::Cancelled, Error::Cancelled),
-            (KillReason::Shutdown, Error::PoolClosed),
-        ] {
-            assert_eq!(End::from(error.clone()).into_result(&request, 4, Some(kill)).unwrap(), Err(error.clone()));
-            assert!(End::from(error).into_result(&request, 4, None).is_err());
+    }
+
+    #[test]
+    fn a_limit_in_a_unit_that_it_has_not_is_refused() {
+        for end in [End::ConsoleLimit(LimitUnit::ToolCalls), End::ToolCallLimit(LimitUnit::Bytes)] {
+            assert!(end.into_result(&request(), 4, None).is_err());
+        }
+    }
+
+    #[test]
+    fn every_console_level_arrives_as_it_was() {
+        use ConsoleLevel::*;
+        for sent in [Debug, Log, Info, Warn, Error] {
+            let bytes = body(&FromWorker::Console { execution: 7, level: sent, text: String::new() });
+            let FromWorker::Console { level, .. } = decode(&bytes, of_worker()).unwrap() else { panic!() };
+            assert_eq!(level, sent);
         }
     }
 
@@ -764,6 +994,12 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(4000))]
 
         #[test]
+        fn no_limit_is_lost_on_the_way(limits in limits()) {
+            let sent = Request { limits: limits.into(), ..request() };
+            prop_assert_eq!(received(&sent).limits, sent.limits);
+        }
+
+        #[test]
         fn whatever_comes_is_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = decode::<_, FromWorker>(&bytes, of_worker());
             let _ = decode::<_, ToWorker>(&bytes, ValuesLeft::OF_POOL);
@@ -781,9 +1017,8 @@ mod tests {
                 let place = place.index(bytes.len());
                 bytes[place] = byte;
             }
-            if let Ok(FromWorker::Done { end, condemned, .. }) = decode(&bytes, of_worker()) {
+            if let Ok(FromWorker::Done { end, .. }) = decode(&bytes, of_worker()) {
                 let _ = end.into_result(&request(), 4, Some(KillReason::Timeout));
-                let _ = condemned.map(recycle_reason);
             }
             if let Ok(ToWorker::Execute(execute)) = decode(&bytes, ValuesLeft::OF_POOL) {
                 let _ = execute.into_request(1 << 20);

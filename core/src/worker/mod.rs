@@ -80,20 +80,33 @@ impl RecycleReason {
         RecycleReason::Shutdown,
     ];
 
-    /// The reason to recycle a worker whose execution was ended with this error.
+    /// The reason to recycle a worker whose execution was ended with this error; none where a worker is kept after it, or
+    /// never gives it.
     #[cfg(not(loom))]
-    pub(crate) fn of(error: &Error) -> RecycleReason {
+    pub(crate) fn of(error: &Error) -> Option<RecycleReason> {
         match error {
-            Error::Timeout { .. } => RecycleReason::Timeout,
-            Error::CpuLimit { .. } => RecycleReason::CpuLimit,
-            Error::MemoryLimit { .. } => RecycleReason::MemoryLimit,
-            Error::ConsoleLimit { .. } => RecycleReason::ConsoleLimit,
-            Error::ToolCallLimit { .. } => RecycleReason::ToolCallLimit,
-            Error::MessageFlood { .. } => RecycleReason::MessageFlood,
-            Error::Cancelled => RecycleReason::Cancelled,
-            Error::PoolClosed => RecycleReason::Shutdown,
-            Error::WorkerCrashed { .. } => RecycleReason::Crash,
-            _ => RecycleReason::Internal,
+            Error::Timeout { .. } => Some(RecycleReason::Timeout),
+            Error::CpuLimit { .. } => Some(RecycleReason::CpuLimit),
+            Error::MemoryLimit { .. } => Some(RecycleReason::MemoryLimit),
+            Error::ConsoleLimit { .. } => Some(RecycleReason::ConsoleLimit),
+            Error::ToolCallLimit { .. } => Some(RecycleReason::ToolCallLimit),
+            Error::MessageFlood { .. } => Some(RecycleReason::MessageFlood),
+            Error::Cancelled => Some(RecycleReason::Cancelled),
+            Error::PoolClosed => Some(RecycleReason::Shutdown),
+            Error::WorkerCrashed { .. } => Some(RecycleReason::Crash),
+            Error::Internal { .. } => Some(RecycleReason::Internal),
+            Error::Syntax(_)
+            | Error::Exception(_)
+            | Error::Unsettled
+            | Error::ResultNotTransferable { .. }
+            | Error::MessageTooLarge { .. } => None,
+            Error::InvalidArgument { .. }
+            | Error::InvalidState { .. }
+            | Error::Forked
+            | Error::Unsupported { .. }
+            | Error::QueueFull { .. }
+            | Error::QueueTimeout { .. }
+            | Error::WorkerStartup { .. } => None,
         }
     }
 
@@ -185,6 +198,15 @@ pub(crate) trait Control: Send + Sync {
     }
 }
 
+/// Whether a worker should do housekeeping before its next execution.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RestDue {
+    /// Even if the next execution waits.
+    pub at_once: bool,
+    /// If nothing has come for a while.
+    pub when_idle: bool,
+}
+
 /// Why somebody outside ends an execution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -196,6 +218,10 @@ pub(crate) enum KillReason {
 }
 
 impl KillReason {
+    /// Every reason.
+    pub(crate) const ALL: [KillReason; 4] =
+        [KillReason::Timeout, KillReason::CpuLimit, KillReason::Cancelled, KillReason::Shutdown];
+
     /// The error of an execution with these limits that was ended so.
     pub(crate) fn error(self, limits: &ExecutionLimits) -> Error {
         match self {

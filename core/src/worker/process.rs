@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
@@ -27,10 +27,10 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open
 use super::frame::{
     self, Answer, End, Execute, FromWorker, HEADER, Malformed, Ready, Start, ToWorker, Usage, ValuesLeft,
 };
-use super::{Control, Host, KillReason, Launcher, Pause, RecycleReason, Report, Worker};
+use super::{Control, Host, KillReason, Launcher, Pause, RecycleReason, Report, RestDue, Worker};
 use crate::config::PoolConfig;
 use crate::error::Error;
-use crate::execution::{ExecutionStats, Request, ToolCall, ToolReply, is_tool_name};
+use crate::execution::{ConsoleLine, ExecutionStats, Request, ToolCall, ToolReply, is_tool_name};
 use crate::sandbox::{Budget, Group, Parts};
 use crate::sync::{Watch, lock};
 use crate::value::Value;
@@ -127,7 +127,7 @@ impl ProcessLauncher {
             watch: Watch::default(),
             memory_limit: self.config.memory_limit_per_worker,
             memory: 0,
-            rest_due: (false, false),
+            rest_due: RestDue::default(),
             sandbox_missing: Parts::default(),
             process,
             group,
@@ -266,8 +266,7 @@ pub(crate) struct ProcessWorker {
     watch: Watch,
     memory_limit: u64,
     memory: u64,
-    /// Whether it should rest before the next execution: if nothing waits, and if something does.
-    rest_due: (bool, bool),
+    rest_due: RestDue,
     sandbox_missing: Parts,
 }
 
@@ -302,9 +301,8 @@ impl Worker for ProcessWorker {
 
     fn rest(&mut self, pause: Pause) {
         let idle = pause == Pause::Long;
-        let (if_idle, in_any_case) = self.rest_due;
-        if in_any_case || (idle && if_idle) {
-            self.rest_due = (false, false);
+        if self.rest_due.at_once || (idle && self.rest_due.when_idle) {
+            self.rest_due = RestDue::default();
             self.conversation.push(frame::encode(&ToWorker::Rest { idle }));
             match self.hear_of_rest() {
                 Ok(memory) => self.memory = memory,
@@ -420,7 +418,7 @@ impl From<Malformed> for Trouble {
 struct Done {
     report: Report,
     memory: u64,
-    rest_due: (bool, bool),
+    rest_due: RestDue,
 }
 
 /// The execution that runs, and what it has done so far.
@@ -463,7 +461,7 @@ impl Running<'_> {
                     "the lines are longer than max_console_output",
                 )?;
                 check(text.len() as u64 <= self.request.max_message_size, "a console line is too large")?;
-                self.host.console(frame::console_line(execution, level, text)?);
+                self.host.console(ConsoleLine { execution_id: execution, level, time: SystemTime::now(), text });
             }
             FromWorker::Done { execution, end, condemned, usage, rest_due } => {
                 self.check_execution(execution)?;
@@ -471,13 +469,15 @@ impl Running<'_> {
                     self.check_value(value, "the result")?;
                 }
                 let kill = channel.kill_reason();
-                let condemned = condemned.map(frame::recycle_reason).transpose()?;
-                let killed = matches!(end, End::Killed);
+                let condemned = condemned || matches!(end, End::Killed);
                 let result = end.into_result(self.request, self.memory_limit, kill)?;
-                let condemned = if killed { result.as_ref().err().map(RecycleReason::of) } else { condemned };
+                // A worker says that it is of no use any more; for what reason follows from the end.
+                let reason = result.as_ref().err().and_then(RecycleReason::of);
+                check(!condemned || reason.is_some(), "it is of no use after an end that is no reason for that")?;
+                let condemned = reason.filter(|_| condemned);
                 let cpu_time = Duration::from_nanos(usage.cpu_time_ns);
                 let report = Report { result, stats: self.stats(usage, cpu_time), condemned };
-                return Ok(Some(Done { report, memory: usage.memory, rest_due }));
+                return Ok(Some(Done { report, memory: usage.memory, rest_due: rest_due.into() }));
             }
             FromWorker::Rested(_) => return Err(Trouble::Protocol("it rests while it executes".into())),
         }

@@ -17,9 +17,9 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use super::frame::{self, FromWorker, HEADER, Ready, Start, ToWorker, ValuesLeft};
 use super::thread::STACK_SIZE;
-use super::{Control, Host, KillReason, Pause, Report};
+use super::{Control, Host, KillReason, Pause, Report, RestDue};
 use crate::engine::{self, Isolate, IsolateConfig};
-use crate::error::Error;
+use crate::error::{Error, Message};
 use crate::execution::{ConsoleLine, ToolCall, ToolReply};
 use crate::sandbox::{self, Budget};
 use crate::sync::Watch;
@@ -199,7 +199,7 @@ impl Pool {
         loop {
             let mut request =
                 match frame::decode(self.frames.borrow_mut().next(usize::MAX)?, ValuesLeft::OF_POOL).ok()? {
-                    ToWorker::Execute(execute) => execute.into_request(self.max_message_size).ok()?,
+                    ToWorker::Execute(execute) => execute.into_request(self.max_message_size),
                     ToWorker::Rest { idle } => {
                         match std::mem::take(&mut trim_due) {
                             true => {
@@ -224,7 +224,10 @@ impl Pool {
             drop(self.calls.take());
             let grown = report.stats.peak_memory.saturating_sub(at_rest);
             trim_due |= grown > WORTH_TRIMMING;
-            let rest_due = (isolate.rest_is_due(Pause::Long) || trim_due, isolate.rest_is_due(Pause::None));
+            let rest_due = RestDue {
+                at_once: isolate.rest_is_due(Pause::None),
+                when_idle: isolate.rest_is_due(Pause::Long) || trim_due,
+            };
             self.report(report, isolate.memory(), rest_due);
             isolate.make_ready();
         }
@@ -235,12 +238,11 @@ impl Pool {
         frame::max_frame(self.max_message_size)
     }
 
-    fn report(&self, report: Report, memory: u64, rest_due: (bool, bool)) {
+    fn report(&self, report: Report, memory: u64, rest_due: RestDue) {
         let (stats, condemned) = (report.stats.clone(), report.condemned);
         let mut bytes = frame::encode(&FromWorker::done(report, memory, rest_due));
         if bytes.len() - HEADER > self.max_frame() {
-            // The pool knows the limit.
-            let result = Err(Error::MessageTooLarge { what: "the result".into(), limit: 0 });
+            let result = Err(Error::MessageTooLarge { what: Message::Result, limit: self.max_message_size });
             bytes = frame::encode(&FromWorker::done(Report { result, stats, condemned }, memory, rest_due));
         }
         write(&bytes);
@@ -283,11 +285,11 @@ impl Host for Pool {
 
     fn console(&self, line: ConsoleLine) {
         let ConsoleLine { execution_id, level, text, .. } = line;
-        write(&frame::encode(&FromWorker::Console { execution: execution_id, level: level as u8, text }));
+        write(&frame::encode(&FromWorker::Console { execution: execution_id, level, text }));
     }
 
     fn lost(&self, report: Report) {
-        self.report(report, 0, (false, false));
+        self.report(report, 0, RestDue::default());
         exit(0);
     }
 
