@@ -343,6 +343,8 @@ test-debug-engine: stage ## Run tests with SpiderMonkey's assertions and GC zeal
 .PHONY: lint
 lint: setup-test lint-header ## Check formatting, clippy, header and documentation (warnings are errors)
 	$(call step,"Lint (a minute or two the first time)")
+	scripts/check-levels --self-test
+	scripts/check-levels
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
 	$(LOOM) clippy --profile test $(LOOM_FLAGS) -- -D warnings

@@ -1,8 +1,5 @@
-//! What one execution is made of, as plain data: what is asked ([`ExecutionOptions`], [`Request`]), what happens
-//! meanwhile ([`ToolCall`], [`ConsoleLine`]) and how it ends ([`Outcome`]).
-//!
-//! These are the messages between a pool and its workers. They hold no engine type and no pointer into a worker, so
-//! that a worker may live in another process.
+//! What one execution is made of, as plain data: what is asked ([`ExecutionOptions`]), what happens meanwhile
+//! ([`ToolCall`], [`ConsoleLine`]) and how it ends ([`Outcome`]).
 
 use std::fmt;
 use std::sync::Arc;
@@ -278,27 +275,6 @@ pub(crate) fn is_tool_name(name: &str) -> bool {
     name.len() <= 256
         && bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
         && bytes.all(|b| b.is_ascii_alphanumeric() || b"_:.-".contains(&b))
-}
-
-/// What a worker is asked to do: one execution with everything it needs.
-#[derive(Clone, Debug)]
-pub(crate) struct Request {
-    /// Unique in the pool; grows with every submission.
-    pub id: u64,
-    pub source: Arc<str>,
-    /// It will come again: the compiled source is worth keeping at once.
-    pub compiled: bool,
-    /// It is not to be run.
-    pub only_compile: bool,
-    pub kind: SourceKind,
-    pub filename: Arc<str>,
-    pub globals: Arc<[(String, Value)]>,
-    pub limits: Arc<ExecutionLimits>,
-    /// Names of the methods of the global `tools`.
-    pub tools: Arc<[String]>,
-    pub max_message_size: u64,
-    pub max_messages_per_second: u32,
-    pub max_pending_tool_calls: u32,
 }
 
 /// How an execution ended.

@@ -12,12 +12,14 @@
 //! # Ok::<(), enclave_core::Error>(())
 //! ```
 //!
-//! Knowledge goes one way: `config, error, value` <- `engine` <- `worker` <- `pool` <- this facade.
+//! Knowledge goes one way: `error`, `config`, `value`, `execution` <- `contract` <- `engine` <- `worker` <- `pool` <- this
+//! facade. `scripts/check-levels` sees to that.
 
 // Loom's models of the pool need no engine, so the crate is built without it then.
 #![cfg_attr(loom, allow(dead_code, unused_imports))]
 
 mod config;
+mod contract;
 #[cfg(not(loom))]
 mod engine;
 mod error;
@@ -33,6 +35,7 @@ pub use config::{
     ExecutionLimits, Isolation, MAX_DURATION, MAX_MEMORY_LIMIT, MAX_MESSAGE_SIZE, MAX_QUEUE_SIZE, MAX_VALUE_DEPTH,
     MAX_WORKERS, MIN_MEMORY_LIMIT, PoolConfig, Preset,
 };
+pub use contract::RecycleReason;
 #[cfg(not(loom))]
 pub use engine::HostAllocator;
 pub use error::{Error, LimitUnit, Message, ScriptError, Status};
@@ -44,7 +47,6 @@ pub use num_bigint::BigInt;
 pub use pool::{Execution, Histogram, Pool, PoolBuilder, PoolStats, WorkerCounts, WorkerRecycled};
 pub use sandbox::SandboxPart;
 pub use value::{ErrorValue, Value, cbor, json};
-pub use worker::RecycleReason;
 
 /// The body of the executable `enclave-worker`, which worker processes run.
 #[cfg(all(target_os = "linux", not(loom)))]

@@ -175,6 +175,15 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
+#[cfg(not(loom))]
+/// What a clock says, if there is such a clock.
+pub(crate) fn read_clock(clock: libc::clockid_t) -> Option<Duration> {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a valid place; an id of a clock that is gone gives an error.
+    let failed = unsafe { libc::clock_gettime(clock, &mut time) } != 0;
+    (!failed).then(|| Duration::new(time.tv_sec as u64, time.tv_nsec as u32))
+}
+
 #[cfg(loom)]
 pub(crate) use model_clock::{advance, now, reset};
 

@@ -14,7 +14,8 @@ use std::sync::Arc;
 use mozjs::rust::Stencil;
 
 use super::script::Reading;
-use crate::execution::{Request, SourceKind};
+use crate::contract::Request;
+use crate::execution::SourceKind;
 
 /// The share of a worker's memory that compiled sources may take: one in so many bytes.
 const SHARE: u64 = 32;

@@ -83,10 +83,10 @@ mod tests {
 
     use super::*;
     use crate::config::{PoolConfig, Preset};
+    use crate::contract::RecycleReason;
     use crate::error::Status;
     use crate::pool::Pool;
     use crate::value::Value;
-    use crate::worker::RecycleReason;
 
     #[test]
     fn an_abort_in_the_engine_costs_one_execution_and_its_thread() {

@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 
 use mozjs::rust::ThreadSafeJSContext;
 
+use crate::contract::{Control, KillReason};
 use crate::execution::ToolError;
-use crate::sync::{Bell, Watch, lock};
+use crate::sync::{Bell, Watch, lock, read_clock};
 use crate::value::Value;
-use crate::worker::{Control, KillReason};
 
 /// The reason in the word when the isolate itself ends the execution; the error is kept in its state.
 const INTERNAL_KILL: u64 = 0xff;
@@ -210,12 +210,4 @@ fn thread_cpu_clock() -> Option<libc::clockid_t> {
     // SAFETY: pthread_self is this thread, which lives; `clock` is a valid place.
     let failed = unsafe { libc::pthread_getcpuclockid(libc::pthread_self(), &mut clock) } != 0;
     (!failed).then_some(clock)
-}
-
-/// What a clock says, if there is such a clock.
-pub(crate) fn read_clock(clock: libc::clockid_t) -> Option<Duration> {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` is a valid place; an id of a clock that is gone gives an error.
-    let failed = unsafe { libc::clock_gettime(clock, &mut time) } != 0;
-    (!failed).then(|| Duration::new(time.tv_sec as u64, time.tv_nsec as u32))
 }

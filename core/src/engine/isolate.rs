@@ -33,11 +33,11 @@ use super::jobs::Timers;
 use super::memory::{Attached, Ledger};
 use super::realm::{self, Realms};
 use super::{convert, exception, jobs, new_runtime, script};
+use crate::contract::{Host, KillReason, Pause, RecycleReason, Report, Request};
 use crate::error::{Error, Message};
-use crate::execution::{ExecutionStats, Request};
+use crate::execution::ExecutionStats;
 use crate::rate::TokenBucket;
 use crate::value::Value;
-use crate::worker::{Host, KillReason, Pause, RecycleReason, Report};
 
 /// The engine has thrown: there is a pending exception, or none if the execution is being ended.
 #[derive(Debug)]

@@ -35,7 +35,6 @@ mod web;
 
 pub use allocator::HostAllocator;
 pub(crate) use allocator::counts as memory_is_exact;
-pub(crate) use interrupt::read_clock;
 pub(crate) use isolate::{Isolate, IsolateConfig};
 
 /// What the keeper is asked for.

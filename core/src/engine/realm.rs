@@ -33,7 +33,7 @@ use mozjs::{JSCLASS_GLOBAL_SLOT_COUNT, JSCLASS_IS_GLOBAL, JSCLASS_RESERVED_SLOTS
 use super::isolate::{JsResult, State, Thrown};
 use super::{console, convert, exception, host, memory, web};
 use crate::config::ExecutionLimits;
-use crate::execution::Request;
+use crate::contract::Request;
 
 /// Sets what a context allows for all its realms.
 pub(super) fn configure_context(cx: &mut JSContext) {

@@ -24,8 +24,9 @@ use mozjs::rust::{CompileOptionsWrapper, Stencil, transform_str_to_source_text};
 use super::cache::{Cache, Found};
 use super::isolate::{JsResult, State, Stop, check};
 use super::{exception, jobs, memory, text};
+use crate::contract::Request;
 use crate::error::{Error, ScriptError};
-use crate::execution::{Request, SourceKind};
+use crate::execution::SourceKind;
 
 /// How a source is wrapped before it is compiled. What is put before the source is a line of its own, numbered 0.
 #[derive(Clone, Copy, PartialEq)]

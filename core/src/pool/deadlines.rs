@@ -9,7 +9,7 @@
 //! has to tell of what comes earlier ([`State::expect`]): with one timeout for all, that is the first execution after
 //! a pause, and a busy pool wakes its supervisor about once per timeout.
 //!
-//! [`Control`]: crate::worker::Control
+//! [`Control`]: crate::contract::Control
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,9 +17,9 @@ use std::time::{Duration, Instant};
 use super::effects::{Effects, Ended};
 use super::state::{Phase, Running, Slot, Stage, State};
 use super::stats::WorkerRecycled;
+use crate::contract::{Control, KillReason, RecycleReason};
 use crate::error::Error;
 use crate::execution::ExecutionStats;
-use crate::worker::{Control, KillReason, RecycleReason};
 
 /// How long the pool waits for things that should not take long.
 #[derive(Clone, Copy, Debug)]

@@ -8,10 +8,10 @@ use super::callback;
 use super::host::ExecutionHost;
 use super::shared::{Shared, Waiting};
 use super::state::{After, Assignment, Next};
+use crate::contract::{Host, Launcher, Pause, RecycleReason, Report, Request, Worker};
 use crate::error::{Error, panic_message};
-use crate::execution::{ConsoleLine, ExecutionStats, Request, ToolCall};
+use crate::execution::{ConsoleLine, ExecutionStats, ToolCall};
 use crate::sync::{Watch, lock};
-use crate::worker::{Host, Launcher, Pause, RecycleReason, Report, Worker};
 
 /// The body of the thread.
 pub(super) fn drive<L: Launcher>(shared: &Arc<Shared>, launcher: &L, id: u64) {

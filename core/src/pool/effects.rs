@@ -11,11 +11,11 @@ use super::shared::Shared;
 use super::state::Slot;
 use super::stats::WorkerRecycled;
 use super::ticket::Completer;
+use crate::contract::{Control, KillReason, Request};
 use crate::error::Error;
-use crate::execution::{ExecutionStats, Outcome, Request};
+use crate::execution::{ExecutionStats, Outcome};
 use crate::sync::Bell;
 use crate::value::Value;
-use crate::worker::{Control, KillReason};
 
 /// Things to do, in the order in which they are done.
 #[derive(Default)]

@@ -15,11 +15,11 @@ use super::deadlines::Patience;
 use super::shared::Shared;
 use super::{Notifier, Pool, PoolBuilder, start_thread, supervisor};
 use crate::config::PoolConfig;
+use crate::contract::{Control, Host, KillReason, Launcher, Report, Request, Worker};
 use crate::error::{Error, Status};
-use crate::execution::{ExecutionStats, Outcome, Request};
+use crate::execution::{ExecutionStats, Outcome};
 use crate::sync::{Condvar, Mutex, lock, wait_until};
 use crate::value::Value;
-use crate::worker::{Control, Host, KillReason, Launcher, Report, Worker};
 
 /// Longer than any time limit of a model.
 const LATER: Duration = Duration::from_secs(1000);
@@ -68,7 +68,7 @@ impl Worker for FakeWorker {
     }
 
     /// `gate` waits for the gate or a kill, `stuck` for the gate only; all else is done at once.
-    fn execute(&mut self, request: &Request, _: &dyn Host) -> Result<Report, crate::worker::RecycleReason> {
+    fn execute(&mut self, request: &Request, _: &dyn Host) -> Result<Report, crate::contract::RecycleReason> {
         let mut seen = lock(&self.0.seen);
         let killed = |seen: &Seen| seen.killed.iter().find(|(id, _)| *id == request.id).map(|(_, reason)| *reason);
         let kind = &*request.source;
@@ -80,11 +80,11 @@ impl Worker for FakeWorker {
             KillReason::Cancelled => Error::Cancelled,
             KillReason::Shutdown => Error::PoolClosed,
         });
-        let condemned = error.as_ref().map(|_| crate::worker::RecycleReason::Cancelled);
+        let condemned = error.as_ref().map(|_| crate::contract::RecycleReason::Cancelled);
         Ok(Report { result: error.map_or(Ok(Value::Null), Err), stats: ExecutionStats::default(), condemned })
     }
 
-    fn rest(&mut self, _: crate::worker::Pause) {}
+    fn rest(&mut self, _: crate::contract::Pause) {}
 
     fn memory(&self) -> u64 {
         1

@@ -61,11 +61,11 @@ pub use self::stats::{Histogram, PoolStats, WorkerCounts, WorkerRecycled};
 use self::ticket::Callback;
 pub use self::ticket::Execution;
 use crate::config::{Isolation, MAX_DURATION, PoolConfig};
+use crate::contract::{Launcher, Request};
 use crate::error::Error;
-use crate::execution::{ConsoleHandler, ExecutionOptions, Outcome, Request, Script, Source, ToolHandler};
+use crate::execution::{ConsoleHandler, ExecutionOptions, Outcome, Script, Source, ToolHandler};
 use crate::sync::{Condvar, JoinHandle, Mutex, Watch, lock, now, spawn};
 use crate::value::Value;
-use crate::worker::Launcher;
 
 /// Stack of supervisor and notifier; the latter runs the host's code.
 const STACK_SIZE: usize = 2 * 1024 * 1024;
@@ -156,17 +156,9 @@ impl PoolBuilder {
     pub fn build(self) -> Result<Pool, Error> {
         use crate::worker::{process, thread};
         match self.config.isolation {
-            Isolation::Thread if !self.soft_memory_limit && !crate::engine::memory_is_exact() => {
-                Err(Error::Unsupported {
-                    feature: "memory_limit_per_worker".into(),
-                    reason: "this program was linked without the allocation wrappers of enclave-core or has another \
-                             global allocator than HostAllocator; link it with DEP_ENCLAVE_CORE_LINK_ARGS, or call \
-                             accept_soft_memory_limit"
-                        .into(),
-                })
-            }
             Isolation::Thread => {
                 let launcher = thread::ThreadLauncher::new(&self.config);
+                self.require_exact_memory(&launcher)?;
                 self.build_with(launcher, thread::STACK_SIZE)
             }
             Isolation::Process => {
@@ -174,9 +166,24 @@ impl PoolBuilder {
                 fork::check()?;
                 self.config.validate()?;
                 let launcher = process::ProcessLauncher::new(&self.config, new_pool_id())?;
+                self.require_exact_memory(&launcher)?;
                 self.build_with(launcher, process::STACK_SIZE)
             }
         }
+    }
+
+    /// Refuses workers that cannot enforce their memory limit exactly, unless that was accepted.
+    fn require_exact_memory(&self, launcher: &impl Launcher) -> Result<(), Error> {
+        if self.soft_memory_limit || launcher.memory_is_exact() {
+            return Ok(());
+        }
+        Err(Error::Unsupported {
+            feature: "memory_limit_per_worker".into(),
+            reason: "this program was linked without the allocation wrappers of enclave-core or has another global \
+                     allocator than HostAllocator; link it with DEP_ENCLAVE_CORE_LINK_ARGS, or call \
+                     accept_soft_memory_limit"
+                .into(),
+        })
     }
 
     /// Makes a pool of these workers.

@@ -44,11 +44,11 @@ use super::queue::Queue;
 use super::stats::{Metrics, PoolStats, Traffic, WorkerCounts, WorkerRecycled};
 use super::ticket::Completer;
 use crate::config::{ExecutionLimits, Isolation, PoolConfig};
+use crate::contract::{Control, Pause, RecycleReason, Report, Request};
 use crate::error::Error;
-use crate::execution::{ExecutionStats, Request};
+use crate::execution::ExecutionStats;
 use crate::sandbox::Parts;
 use crate::sync::{Bell, JoinHandle};
-use crate::worker::{Control, Pause, RecycleReason, Report};
 
 /// Workers set aside for each of `max_workers`, at which no worker is started any more.
 const SET_ASIDE_PER_WORKER: usize = 2;

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram as HdrHistogram;
 
 use crate::config::Isolation;
+use crate::contract::RecycleReason;
 use crate::error::{Error, Status};
 use crate::sandbox::{Parts, SandboxPart};
-use crate::worker::RecycleReason;
 
 /// A snapshot of a pool, at one moment: the numbers fit each other.
 ///

@@ -13,10 +13,10 @@ use std::time::Duration;
 use minicbor::{Decode, Decoder, Encode, Encoder};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::{KillReason, Report, RestDue};
 use crate::config::{ExecutionLimits, MAX_VALUE_DEPTH};
+use crate::contract::{KillReason, Report, Request, RestDue};
 use crate::error::{Error, LimitUnit, Message, ScriptError};
-use crate::execution::{ConsoleLevel, ExecutionStats, Request, SourceKind, ToolError};
+use crate::execution::{ConsoleLevel, ExecutionStats, SourceKind, ToolError};
 use crate::value::{Value, cbor};
 
 /// Counts the changes of what is in this file.
@@ -725,8 +725,8 @@ mod tests {
 
     use super::*;
     use crate::config::MAX_DURATION;
+    use crate::contract::RecycleReason;
     use crate::error::Status;
-    use crate::worker::RecycleReason;
 
     /// Limits of which none is the default.
     fn limits() -> impl Strategy<Value = ExecutionLimits> {

@@ -27,12 +27,12 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open
 use super::frame::{
     self, Answer, End, Execute, FromWorker, HEADER, Malformed, Ready, Start, ToWorker, Usage, ValuesLeft,
 };
-use super::{Control, Host, KillReason, Launcher, Pause, RecycleReason, Report, RestDue, Worker};
 use crate::config::PoolConfig;
+use crate::contract::{Control, Host, KillReason, Launcher, Pause, RecycleReason, Report, Request, RestDue, Worker};
 use crate::error::Error;
-use crate::execution::{ConsoleLine, ExecutionStats, Request, ToolCall, ToolReply, is_tool_name};
+use crate::execution::{ConsoleLine, ExecutionStats, ToolCall, ToolReply, is_tool_name};
 use crate::sandbox::{Budget, Group, Parts};
-use crate::sync::{Watch, lock};
+use crate::sync::{Watch, lock, read_clock};
 use crate::value::Value;
 
 /// Stack of the driver's thread: it runs the host's callbacks.
@@ -780,7 +780,7 @@ impl Control for Channel {
     }
 
     fn cpu_time(&self) -> Option<Duration> {
-        crate::engine::read_clock(self.cpu_clock?)
+        read_clock(self.cpu_clock?)
     }
 
     fn abandon(&self) {

@@ -17,7 +17,7 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use super::frame::{self, FromWorker, HEADER, Ready, Start, ToWorker, ValuesLeft};
 use super::thread::STACK_SIZE;
-use super::{Control, Host, KillReason, Pause, Report, RestDue};
+use crate::contract::{Control, Host, KillReason, Pause, Report, RestDue};
 use crate::engine::{self, Isolate, IsolateConfig};
 use crate::error::{Error, Message};
 use crate::execution::{ConsoleLine, ToolCall, ToolReply};

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Control, Host, Launcher, Pause, RecycleReason, Report, Worker};
 use crate::config::PoolConfig;
-use crate::engine::{Isolate, IsolateConfig};
+use crate::contract::{Control, Host, Launcher, Pause, RecycleReason, Report, Request, Worker};
+use crate::engine::{self, Isolate, IsolateConfig};
 use crate::error::Error;
-use crate::execution::Request;
 
 /// Stack of a worker's thread. It is only reserved: what a worker does not touch costs no memory. The isolate keeps a
 /// part of it for our own code, and the engine a quarter of the rest for its own: script has a little over 2 MiB.
@@ -25,6 +24,10 @@ impl ThreadLauncher {
 
 impl Launcher for ThreadLauncher {
     type Worker = ThreadWorker;
+
+    fn memory_is_exact(&self) -> bool {
+        engine::memory_is_exact()
+    }
 
     fn launch(&self, _worker_id: u64) -> Result<ThreadWorker, Error> {
         let config = IsolateConfig { memory_limit: self.memory_limit, stack_size: STACK_SIZE };

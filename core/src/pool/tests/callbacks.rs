@@ -226,7 +226,7 @@ fn in_a_callback_what_would_wait_gives_invalid_state() {
         .tool_handler(Arc::new(move |_| tool("tool")))
         .on_console(Arc::new(move |_| console("console")))
         .on_worker_recycled(move |event| {
-            if event.reason == crate::worker::RecycleReason::Crash {
+            if event.reason == crate::contract::RecycleReason::Crash {
                 recycled("recycled");
             }
         })
@@ -329,7 +329,7 @@ fn a_panic_in_a_callback_ends_there() {
     let execution = pool.submit_with("1", Default::default(), |_| panic!("complete")).unwrap();
     assert_eq!(status(&execution.wait().unwrap()), Status::Ok);
     pool.run("2", Default::default()).unwrap();
-    assert_eq!(pool.stats().recycles(crate::worker::RecycleReason::Internal), 0);
+    assert_eq!(pool.stats().recycles(crate::contract::RecycleReason::Internal), 0);
 }
 
 #[test]

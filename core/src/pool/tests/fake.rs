@@ -21,12 +21,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::config::PoolConfig;
+use crate::contract::{Control, Host, KillReason, Launcher, RecycleReason, Report, Request, Worker};
 use crate::error::{Error, Status};
-use crate::execution::{ConsoleLevel, ConsoleLine, ExecutionStats, Outcome, Request, ToolCall, ToolReply};
+use crate::execution::{ConsoleLevel, ConsoleLine, ExecutionStats, Outcome, ToolCall, ToolReply};
 use crate::pool::deadlines::Patience;
 use crate::pool::{Pool, PoolBuilder};
 use crate::value::Value;
-use crate::worker::{Control, Host, KillReason, Launcher, RecycleReason, Report, Worker};
 
 /// Longer than anything takes on a busy machine: a test that waits so long has failed.
 pub(super) const FOREVER: Duration = Duration::from_secs(60);
@@ -221,9 +221,9 @@ impl Worker for FakeWorker {
         Ok(Report { result, stats, condemned })
     }
 
-    fn rest(&mut self, pause: crate::worker::Pause) {
+    fn rest(&mut self, pause: crate::contract::Pause) {
         // Once more after a while: when, no test can know.
-        if pause == crate::worker::Pause::Long {
+        if pause == crate::contract::Pause::Long {
             return;
         }
         self.lab.change(|seen| seen.rested += 1);

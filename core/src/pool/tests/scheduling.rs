@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::fake::*;
 use crate::config::PoolConfig;
+use crate::contract::RecycleReason;
 use crate::error::Status;
 use crate::pool::deadlines::Patience;
 use crate::pool::{Execution, Pool};
-use crate::worker::RecycleReason;
 
 fn submit_all(pool: &Pool, sources: &[&str]) -> Vec<Execution> {
     sources.iter().map(|source| pool.submit(*source, Default::default()).unwrap()).collect()

@@ -59,7 +59,7 @@ fn the_minimum_is_tried_for_again_and_again() {
 #[test]
 fn a_launcher_that_panics_is_a_start_that_fails() {
     struct Panics;
-    impl crate::worker::Launcher for Panics {
+    impl crate::contract::Launcher for Panics {
         type Worker = FakeWorker;
         fn launch(&self, _: u64) -> Result<FakeWorker, Error> {
             panic!("no engine")

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::fake::*;
 use crate::config::{ExecutionLimits, Isolation, PoolConfig};
+use crate::contract::RecycleReason;
 use crate::error::Status;
 use crate::execution::ExecutionOptions;
-use crate::worker::RecycleReason;
 
 #[test]
 fn defect_07_every_execution_counts_once_by_how_it_ended() {

@@ -1,0 +1,275 @@
+//! What a pool and its workers say to each other: what a worker is asked to do ([`Request`]), what a pool may ask of any
+//! worker ([`Launcher`], [`Worker`], [`Control`]), what an execution may ask of its pool meanwhile ([`Host`]), and what a
+//! worker says at the end ([`Report`]).
+//!
+//! It stands below both, so that neither knows the other: the engine ends an execution for a [`KillReason`] without
+//! knowing what a pool is, and a pool is tested with workers that have no engine. The messages are plain data, without an
+//! engine's type or a pointer into a worker, so that a worker may live in another process.
+//!
+//! A worker is driven by one thread of its own (the *driver*), which starts it, hands it executions and drops it.
+//! Everybody else reaches it through its [`Control`], which may be used from any thread at any time, also when the
+//! worker is gone.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::config::ExecutionLimits;
+use crate::error::Error;
+use crate::execution::{ConsoleLine, ExecutionStats, SourceKind, ToolCall};
+use crate::sandbox::Parts;
+use crate::value::Value;
+
+/// What a worker is asked to do: one execution with everything it needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    /// Unique in the pool; grows with every submission.
+    pub id: u64,
+    pub source: Arc<str>,
+    /// It will come again: the compiled source is worth keeping at once.
+    pub compiled: bool,
+    /// It is not to be run.
+    pub only_compile: bool,
+    pub kind: SourceKind,
+    pub filename: Arc<str>,
+    pub globals: Arc<[(String, Value)]>,
+    pub limits: Arc<ExecutionLimits>,
+    /// Names of the methods of the global `tools`.
+    pub tools: Arc<[String]>,
+    pub max_message_size: u64,
+    pub max_messages_per_second: u32,
+    pub max_pending_tool_calls: u32,
+}
+
+/// Why a worker was replaced or stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(i32)]
+pub enum RecycleReason {
+    /// It has served `max_executions_per_worker`.
+    MaxExecutions = 0,
+    /// It was idle for `idle_timeout` and the pool had more than `min_workers`.
+    Idle = 1,
+    /// An execution passed its wall-clock limit.
+    Timeout = 2,
+    /// An execution passed its CPU limit.
+    CpuLimit = 3,
+    /// An execution passed the memory limit.
+    MemoryLimit = 4,
+    /// An execution passed its console limit.
+    ConsoleLimit = 5,
+    /// An execution passed its tool call limit.
+    ToolCallLimit = 6,
+    /// An execution sent too many messages.
+    MessageFlood = 7,
+    /// A running execution was cancelled.
+    Cancelled = 8,
+    /// It did not stop when told to, and was set aside.
+    Unresponsive = 9,
+    /// It crashed.
+    Crash = 10,
+    /// It broke the protocol between worker and pool.
+    Protocol = 11,
+    /// A bug of this library was caught in it.
+    Internal = 12,
+    /// The pool shut down.
+    Shutdown = 13,
+}
+
+impl RecycleReason {
+    /// Every reason, in the order of its number.
+    pub const ALL: [RecycleReason; 14] = [
+        RecycleReason::MaxExecutions,
+        RecycleReason::Idle,
+        RecycleReason::Timeout,
+        RecycleReason::CpuLimit,
+        RecycleReason::MemoryLimit,
+        RecycleReason::ConsoleLimit,
+        RecycleReason::ToolCallLimit,
+        RecycleReason::MessageFlood,
+        RecycleReason::Cancelled,
+        RecycleReason::Unresponsive,
+        RecycleReason::Crash,
+        RecycleReason::Protocol,
+        RecycleReason::Internal,
+        RecycleReason::Shutdown,
+    ];
+
+    /// The reason to recycle a worker whose execution was ended with this error; none where a worker is kept after it, or
+    /// never gives it.
+    #[cfg(not(loom))]
+    pub(crate) fn of(error: &Error) -> Option<RecycleReason> {
+        match error {
+            Error::Timeout { .. } => Some(RecycleReason::Timeout),
+            Error::CpuLimit { .. } => Some(RecycleReason::CpuLimit),
+            Error::MemoryLimit { .. } => Some(RecycleReason::MemoryLimit),
+            Error::ConsoleLimit { .. } => Some(RecycleReason::ConsoleLimit),
+            Error::ToolCallLimit { .. } => Some(RecycleReason::ToolCallLimit),
+            Error::MessageFlood { .. } => Some(RecycleReason::MessageFlood),
+            Error::Cancelled => Some(RecycleReason::Cancelled),
+            Error::PoolClosed => Some(RecycleReason::Shutdown),
+            Error::WorkerCrashed { .. } => Some(RecycleReason::Crash),
+            Error::Internal { .. } => Some(RecycleReason::Internal),
+            Error::Syntax(_)
+            | Error::Exception(_)
+            | Error::Unsettled
+            | Error::ResultNotTransferable { .. }
+            | Error::MessageTooLarge { .. } => None,
+            Error::InvalidArgument { .. }
+            | Error::InvalidState { .. }
+            | Error::Forked
+            | Error::Unsupported { .. }
+            | Error::QueueFull { .. }
+            | Error::QueueTimeout { .. }
+            | Error::WorkerStartup { .. } => None,
+        }
+    }
+
+    /// The name in lower case, such as `max_executions`.
+    pub fn name(self) -> &'static str {
+        match self {
+            RecycleReason::MaxExecutions => "max_executions",
+            RecycleReason::Idle => "idle",
+            RecycleReason::Timeout => "timeout",
+            RecycleReason::CpuLimit => "cpu_limit",
+            RecycleReason::MemoryLimit => "memory_limit",
+            RecycleReason::ConsoleLimit => "console_limit",
+            RecycleReason::ToolCallLimit => "tool_call_limit",
+            RecycleReason::MessageFlood => "message_flood",
+            RecycleReason::Cancelled => "cancelled",
+            RecycleReason::Unresponsive => "unresponsive",
+            RecycleReason::Crash => "crash",
+            RecycleReason::Protocol => "protocol",
+            RecycleReason::Internal => "internal",
+            RecycleReason::Shutdown => "shutdown",
+        }
+    }
+}
+
+impl fmt::Display for RecycleReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Makes workers of one kind.
+pub(crate) trait Launcher: Send + Sync + 'static {
+    type Worker: Worker;
+
+    /// Whether workers of this kind enforce `memory_limit_per_worker` exactly in this program.
+    fn memory_is_exact(&self) -> bool {
+        true
+    }
+
+    /// Starts a worker; called on the thread that will drive it.
+    fn launch(&self, worker_id: u64) -> Result<Self::Worker, Error>;
+}
+
+/// A worker, in the hands of its driver.
+pub(crate) trait Worker {
+    /// The handle for everybody else.
+    fn control(&self) -> Arc<dyn Control>;
+
+    /// Runs one execution to its end. An error says that nothing of it was run, because the worker is of no use any more,
+    /// and why.
+    fn execute(&mut self, request: &Request, host: &dyn Host) -> Result<Report, RecycleReason>;
+
+    /// Housekeeping (collecting garbage, making ready for the next execution), called after the outcome has been delivered.
+    fn rest(&mut self, pause: Pause);
+
+    /// Bytes that the worker holds now.
+    fn memory(&self) -> u64;
+
+    /// The parts of its sandbox that could not be had.
+    fn sandbox_missing(&self) -> Parts {
+        Parts::default()
+    }
+}
+
+/// How much time a worker has for housekeeping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pause {
+    /// The next execution waits.
+    None,
+    /// Nothing waits, but something may come at any moment.
+    Short,
+    /// Nothing has come for a while.
+    Long,
+}
+
+/// How others stop an execution on a worker.
+pub(crate) trait Control: Send + Sync {
+    /// Ends the execution with this id, if it is the one that runs, with the status of `reason`. Script cannot catch
+    /// it. The first reason stays; a late call does nothing, and never hits another execution.
+    ///
+    /// It may be called again and again while the worker does not answer.
+    fn kill(&self, execution_id: u64, reason: KillReason);
+
+    /// CPU time of the worker's thread so far, or none if it cannot be told. It takes no lock and does not wait: the
+    /// pool calls it under its own lock.
+    fn cpu_time(&self) -> Option<Duration>;
+
+    /// Nothing is expected of the worker any more: it is ended by force, if that can be done.
+    fn abandon(&self) {}
+
+    /// Whether the worker has ended by itself. Like `cpu_time`, it does not wait.
+    fn has_died(&self) -> bool {
+        false
+    }
+}
+
+/// Whether a worker should do housekeeping before its next execution.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RestDue {
+    /// Even if the next execution waits.
+    pub at_once: bool,
+    /// If nothing has come for a while.
+    pub when_idle: bool,
+}
+
+/// Why somebody outside ends an execution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum KillReason {
+    Timeout = 1,
+    CpuLimit = 2,
+    Cancelled = 3,
+    Shutdown = 4,
+}
+
+impl KillReason {
+    /// Every reason.
+    pub(crate) const ALL: [KillReason; 4] =
+        [KillReason::Timeout, KillReason::CpuLimit, KillReason::Cancelled, KillReason::Shutdown];
+
+    /// The error of an execution with these limits that was ended so.
+    pub(crate) fn error(self, limits: &ExecutionLimits) -> Error {
+        match self {
+            KillReason::Timeout => Error::Timeout { limit: limits.timeout },
+            KillReason::CpuLimit => Error::CpuLimit { limit: limits.cpu_time_limit.unwrap_or_default() },
+            KillReason::Cancelled => Error::Cancelled,
+            KillReason::Shutdown => Error::PoolClosed,
+        }
+    }
+}
+
+/// What an execution asks of its host while it runs; called on the driver's thread.
+pub(crate) trait Host {
+    fn tool_call(&self, call: ToolCall);
+    fn console(&self, line: ConsoleLine);
+    /// Takes in what has come for the execution (answers to tool calls, a kill), after waiting for it at most until then.
+    /// False if it comes by itself.
+    fn receive(&self, _until: Option<Instant>) -> bool {
+        false
+    }
+    /// The worker ends the execution with this report, but its thread cannot go on: it will sleep for ever.
+    fn lost(&self, report: Report);
+}
+
+/// What a worker says of one execution. `stats` has all but the queue wait and the worker's id.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub result: Result<Value, Error>,
+    pub stats: ExecutionStats,
+    /// Set if the worker must not be used again.
+    pub condemned: Option<RecycleReason>,
+}
