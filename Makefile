@@ -335,7 +335,7 @@ test-debug-engine: stage ## Run tests with SpiderMonkey's assertions and GC zeal
 	@$(MAKE) target/tests/hostile
 	@for zeal in 0 $(firstword $(GC_ZEAL)); do \
 		echo "JS_GC_ZEAL=$$zeal"; \
-		JS_GC_ZEAL=$$zeal LD_LIBRARY_PATH=target/debug-engine target/tests/hostile --family collections --timeout-ms 60000; \
+		JS_GC_ZEAL=$$zeal LD_LIBRARY_PATH=target/debug-engine target/tests/hostile --family collections; \
 	done
 
 # --- Check and format

@@ -378,7 +378,7 @@ func (r *caseRun) step(s *tableStep) {
 		execution := r.named[s.For]
 		select {
 		case <-execution.Done():
-		case <-time.After(30 * time.Second):
+		case <-time.After(long):
 			r.t.Fatal("the execution does not end")
 		}
 		r.checkOutcome(execution, s)

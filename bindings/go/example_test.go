@@ -39,7 +39,7 @@ func newPool() *enclave.Pool {
 func ExampleNew() {
 	cfg := enclave.Strict()
 	cfg.MaxWorkers = 16
-	cfg.Timeout = time.Second
+	cfg.Timeout = 10 * time.Second
 	cfg.MaxQueueSize = 0 // refuse what cannot start at once
 	cfg.OnConsole = func(line enclave.ConsoleLine) { fmt.Println(line.Level, line.Text) }
 	pool, err := enclave.New(cfg)

@@ -170,7 +170,7 @@ func TestSignals(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			checkLeaks(t)
-			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			ctx, cancel := context.WithTimeout(context.Background(), long)
 			defer cancel()
 			child := exec.CommandContext(ctx, os.Args[0])
 			child.Env = append(os.Environ(), "ENCLAVE_TEST_CHILD="+test.child, "GOTRACEBACK=single")

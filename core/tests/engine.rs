@@ -19,10 +19,14 @@ static ALLOCATOR: HostAllocator = HostAllocator;
 
 const MIB: u64 = 1024 * 1024;
 
+/// Longer than anything takes on a busy machine.
+const LONG: Duration = Duration::from_secs(300);
+
 /// A pool of one worker that never times out by accident.
 fn config() -> PoolConfig {
     let mut config = PoolConfig::preset(Preset::Standard);
     (config.min_workers, config.max_workers) = (1, 1);
+    (config.queue_timeout, config.limits.timeout) = (LONG, LONG);
     config
 }
 
@@ -153,13 +157,11 @@ fn timeout_ends_loops_jobs_conversion_and_error_extraction() {
         let mut options = limited(|limits| limits.timeout = Duration::from_millis(100));
         let waiting = waiting.clone();
         options.tool_handler = Some(Arc::new(move |call: ToolCall| waiting.lock().unwrap().push(call.reply)));
-        let start = Instant::now();
+        // Nothing else would end them.
         assert_eq!(status(&pool, source, options), Status::Timeout, "{source}");
-        assert!(start.elapsed() < Duration::from_secs(5), "{source}");
         assert_eq!(run(&pool, "1 + 1"), Value::Number(2.0), "after {source}");
     }
-    let below = limited(|limits| limits.timeout = Duration::from_secs(20));
-    assert_eq!(status(&pool, "for (let i = 0; i < 1e6; i++);", below), Status::Ok);
+    assert_eq!(status(&pool, "for (let i = 0; i < 1e6; i++);", Default::default()), Status::Ok);
 }
 
 #[test]
@@ -203,18 +205,20 @@ fn overflow(depth: u64) -> u64 {
 #[test]
 fn a_native_that_never_looks_up_costs_its_worker_and_nobody_else() {
     let pool = pool();
-    let options = limited(|limits| limits.timeout = Duration::from_millis(100));
-    let start = Instant::now();
     // Minutes of comparing; the thread ends with the process.
     let source = "'a'.repeat(2 ** 24).indexOf('a'.repeat(2 ** 23) + 'b')";
-    assert_eq!(status(&pool, source, options), Status::Timeout);
-    assert!(start.elapsed() < Duration::from_secs(5));
-    assert_eq!(pool.stats().recycles(RecycleReason::Unresponsive), 1);
-    assert_eq!(run(&pool, "1 + 1"), Value::Number(2.0));
+    let until = Instant::now() + LONG;
+    // On a busy machine some may be ended before they come to what never looks up.
+    while pool.stats().recycles(RecycleReason::Unresponsive) == 0 {
+        let options = limited(|limits| limits.timeout = Duration::from_millis(100));
+        assert_eq!(status(&pool, source, options), Status::Timeout);
+        assert_eq!(run(&pool, "1 + 1"), Value::Number(2.0));
+        assert!(Instant::now() < until);
+    }
     // It works on behind all others; 19 is the last place.
     let mine = nice_values().into_iter().min().unwrap();
     while !nice_values().contains(&(mine + 5).min(19)) {
-        assert!(start.elapsed() < Duration::from_secs(60));
+        assert!(Instant::now() < until);
         std::thread::yield_now();
     }
 }

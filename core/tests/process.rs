@@ -6,7 +6,8 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use enclave_core::{
-    Error, ExecutionOptions, Isolation, Pool, PoolConfig, Preset, RecycleReason, SandboxPart, Status, ToolCall, Value,
+    Error, ExecutionLimits, ExecutionOptions, Isolation, Pool, PoolConfig, Preset, RecycleReason, SandboxPart, Status,
+    ToolCall, Value,
 };
 
 #[global_allocator]
@@ -16,7 +17,7 @@ const WORKER: &str = env!("CARGO_BIN_EXE_enclave-worker");
 const MISBEHAVING: &str = env!("CARGO_BIN_EXE_misbehaving-worker");
 
 /// Longer than anything takes on a busy machine.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(300);
 
 fn config(worker: &str) -> PoolConfig {
     PoolConfig {
@@ -24,8 +25,15 @@ fn config(worker: &str) -> PoolConfig {
         worker_path: Some(PathBuf::from(worker)),
         min_workers: 1,
         max_workers: 1,
+        queue_timeout: LONG,
+        limits: ExecutionLimits { timeout: LONG, ..ExecutionLimits::default() },
         ..PoolConfig::default()
     }
+}
+
+/// For an execution in a pool of a short timeout that is not to end by it.
+fn unhurried() -> ExecutionOptions {
+    ExecutionOptions { limits: Some(config(WORKER).limits), ..Default::default() }
 }
 
 fn run(pool: &Pool, source: &str) -> Result<Value, Error> {
@@ -34,7 +42,7 @@ fn run(pool: &Pool, source: &str) -> Result<Value, Error> {
 
 /// The pool serves on.
 fn check_alive(pool: &Pool) {
-    assert_eq!(run(pool, "20 + 22").unwrap(), Value::Number(42.0));
+    assert_eq!(pool.run("20 + 22", unhurried()).unwrap(), Value::Number(42.0));
 }
 
 /// Waits until the stats are so.
@@ -115,12 +123,15 @@ fn a_native_that_never_polls_is_ended_by_force() {
     let mut config = config(WORKER);
     config.limits.timeout = Duration::from_millis(100);
     let pool = Pool::new(config).unwrap();
-    let begun = Instant::now();
-    let error = run(&pool, "const a = 'a'.repeat(2 ** 24); a.indexOf('a'.repeat(2 ** 23) + 'b')").unwrap_err();
-    assert_eq!(error.status(), Status::Timeout);
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
-    check_alive(&pool);
-    assert_eq!(pool.stats().recycles(RecycleReason::Unresponsive), 1);
+    let until = Instant::now() + LONG;
+    // On a busy machine some may be ended before they come to what never polls.
+    while pool.stats().recycles(RecycleReason::Unresponsive) == 0 {
+        // Minutes of comparing.
+        let error = run(&pool, "const a = 'a'.repeat(2 ** 24); a.indexOf('a'.repeat(2 ** 23) + 'b')").unwrap_err();
+        assert_eq!(error.status(), Status::Timeout);
+        check_alive(&pool);
+        assert!(Instant::now() < until);
+    }
     wait_for(&pool, |stats| stats.workers.set_aside == 0);
 }
 
@@ -341,16 +352,14 @@ fn a_worker_that_does_nothing_or_only_floods_ends_at_its_deadline() {
         check_alive(&pool);
     }
     // Zeroes are frames of length 0, which are none.
-    assert_eq!(run(&pool, "misbehave flood").unwrap_err().status(), Status::WorkerCrashed);
+    assert_eq!(pool.run("misbehave flood", unhurried()).unwrap_err().status(), Status::WorkerCrashed);
     check_alive(&pool);
 }
 
 #[test]
 fn a_worker_that_stops_reading_blocks_nobody() {
     let (answered, answers) = mpsc::channel();
-    let mut config = config(WORKER);
-    config.limits.timeout = Duration::from_millis(300);
-    let pool = Pool::builder(config)
+    let pool = Pool::builder(config(WORKER))
         .tool(
             "large",
             Arc::new(move |call: ToolCall| {
@@ -361,9 +370,11 @@ fn a_worker_that_stops_reading_blocks_nobody() {
         )
         .build()
         .unwrap();
-    let error = run(&pool, "tools.large(); tools.large(); for (;;);").unwrap_err();
-    assert_eq!(error.status(), Status::Timeout);
-    assert!(answers.try_recv().is_ok() && answers.try_recv().is_ok());
+    let running = pool.submit("tools.large(); tools.large(); for (;;);", ExecutionOptions::default()).unwrap();
+    // The answers are given, and wait for nobody.
+    assert!(answers.recv_timeout(LONG).is_ok() && answers.recv_timeout(LONG).is_ok());
+    running.cancel().unwrap();
+    assert_eq!(running.wait().unwrap().result, Err(Error::Cancelled));
     check_alive(&pool);
 }
 
@@ -444,12 +455,12 @@ fn a_missing_or_wrong_executable_is_said_with_all_that_was_tried() {
     for (name, text, problem) in [
         ("fails", "#!/bin/sh\nexit 3\n", "ended before it was ready: exit status: 3"),
         ("dies", "#!/bin/sh\nkill -9 $$\n", "ended before it was ready: signal: 9"),
-        ("mutters", "#!/bin/sh\nprintf 'hello world' >&0\nsleep 60\n", "is no worker of ours: a frame claims"),
+        ("mutters", "#!/bin/sh\nprintf 'hello world' >&0\nsleep 600\n", "is no worker of ours: a frame claims"),
         ("no-program", "\u{7f}ELF", "could not be started"),
         (
             "another-version",
             // What a worker says first, in CBOR: protocol 1, version 9.9.9, nothing missing, no memory, no failure.
-            "#!/bin/sh\nprintf '\\013\\000\\000\\000\\205\\001\\1459.9.9\\000\\000\\366' >&0\nsleep 60\n",
+            "#!/bin/sh\nprintf '\\013\\000\\000\\000\\205\\001\\1459.9.9\\000\\000\\366' >&0\nsleep 600\n",
             "is of version 9.9.9 (protocol 1), but this library of 0.1.0 (protocol 2)",
         ),
     ] {
@@ -522,7 +533,7 @@ fn a_host_that_waits_for_all_children_or_ignores_them_disturbs_nobody() {
     let pool = Pool::new(config).unwrap();
     let use_it = || {
         for _ in 0..5 {
-            assert_eq!(run(&pool, "misbehave exit 3").unwrap_err().status(), Status::WorkerCrashed);
+            assert_eq!(pool.run("misbehave exit 3", unhurried()).unwrap_err().status(), Status::WorkerCrashed);
             assert_eq!(run(&pool, "misbehave spin").unwrap_err().status(), Status::Timeout);
             check_alive(&pool);
         }
@@ -563,7 +574,7 @@ fn a_fork_of_the_host_that_holds_its_files_hides_no_death() {
         match unsafe { libc::fork() } {
             // SAFETY: as above.
             0 => unsafe {
-                libc::sleep(60);
+                libc::sleep(600);
                 libc::_exit(0)
             },
             child => forks.push(child),

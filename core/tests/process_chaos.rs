@@ -1,20 +1,20 @@
 //! Worker processes that are killed, stopped and crashed at random moments under load; and many that are recycled.
 //!
-//! The times are short, so that the tests are; `ENCLAVE_CHAOS_SECONDS=60` and `ENCLAVE_RECYCLES=10000` make them long.
+//! The numbers are small, so that the tests are short; `ENCLAVE_KILLS=1000` and `ENCLAVE_RECYCLES=10000` make them long.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use enclave_core::{Isolation, Pool, PoolConfig, RecycleReason, Status};
+use enclave_core::{Isolation, Outcome, Pool, PoolConfig, RecycleReason, Status};
 
 #[global_allocator]
 static ALLOCATOR: enclave_core::HostAllocator = enclave_core::HostAllocator;
 
 /// Longer than anything takes on a busy machine.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(300);
 
 /// The tests count and kill the children of this process, so they run one after the other.
 fn alone() -> MutexGuard<'static, ()> {
@@ -34,7 +34,9 @@ fn config(workers: usize) -> PoolConfig {
         max_workers: workers,
         ..PoolConfig::default()
     };
-    config.limits.timeout = Duration::from_millis(500);
+    config.queue_timeout = LONG;
+    // What a stopped worker runs ends by this.
+    config.limits.timeout = Duration::from_secs(1);
     config
 }
 
@@ -76,15 +78,21 @@ fn whatever_happens_to_workers_every_execution_has_one_outcome_and_the_pool_reco
     drop(Pool::new(config(2)).unwrap());
     let descriptors_before = descriptors();
     let pool = Pool::new(config(2)).unwrap();
-    let over = AtomicBool::new(false);
-    let completed = Arc::new(AtomicU64::new(0));
+    let (completed, succeeded) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let mut statuses = BTreeMap::<Status, u64>::new();
     let mut submitted = 0;
     std::thread::scope(|scope| {
-        scope.spawn(|| {
+        let killer = scope.spawn(|| {
             let mut state = 0x9e37_79b9_7f4a_7c15;
-            while !over.load(Ordering::Relaxed) {
-                std::thread::sleep(Duration::from_millis(random(&mut state) % 300));
+            for _ in 0..setting("ENCLAVE_KILLS", 15) {
+                // After some more have come through, however long that takes, and not at a moment between two of them.
+                let enough = succeeded.load(Ordering::Relaxed) + 50 + random(&mut state) % 200;
+                let until = Instant::now() + LONG;
+                while succeeded.load(Ordering::Relaxed) < enough {
+                    assert!(Instant::now() < until, "the pool does not recover: {:?}", pool.stats());
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                std::thread::sleep(Duration::from_micros(random(&mut state) % 2000));
                 let alive = workers();
                 if let Some(worker) = alive.get(random(&mut state) as usize % alive.len().max(1)) {
                     let signals = [libc::SIGKILL, libc::SIGSTOP, libc::SIGSEGV];
@@ -93,15 +101,15 @@ fn whatever_happens_to_workers_every_execution_has_one_outcome_and_the_pool_reco
                 }
             }
         });
-        let until = Instant::now() + Duration::from_secs(setting("ENCLAVE_CHAOS_SECONDS", 5));
         let sources = ["1 + 1", "let s = 0; for (let i = 0; i < 1e6; i++) s += i; s", "console.log('x'); [1, {a: 2}]"];
-        while Instant::now() < until {
+        while !killer.is_finished() {
             let batch: Vec<_> = (0..50)
                 .map(|index| {
                     let source = sources[index % sources.len()];
-                    let completed = completed.clone();
+                    let (completed, succeeded) = (completed.clone(), succeeded.clone());
                     submitted += 1;
-                    let count = move |_| {
+                    let count = move |outcome: Arc<Outcome>| {
+                        succeeded.fetch_add(u64::from(outcome.result.is_ok()), Ordering::Relaxed);
                         completed.fetch_add(1, Ordering::Relaxed);
                     };
                     pool.submit_with(source, Default::default(), count).unwrap()
@@ -113,7 +121,6 @@ fn whatever_happens_to_workers_every_execution_has_one_outcome_and_the_pool_reco
                 *statuses.entry(status).or_default() += 1;
             }
         }
-        over.store(true, Ordering::Relaxed);
     });
     println!("{submitted} executions: {statuses:?}");
     // One that is killed while it starts could not be started, which ends what waits for nobody else.

@@ -13,8 +13,13 @@ use enclave_core::{
 #[global_allocator]
 static ALLOCATOR: HostAllocator = HostAllocator;
 
+/// Longer than anything takes on a busy machine.
+const LONG: Duration = Duration::from_secs(300);
+
 fn config(isolation: Isolation) -> PoolConfig {
     PoolConfig {
+        limits: ExecutionLimits { timeout: LONG, ..Default::default() },
+        queue_timeout: LONG,
         isolation,
         worker_path: (isolation == Isolation::Process).then(|| PathBuf::from(env!("CARGO_BIN_EXE_enclave-worker"))),
         min_workers: 1,

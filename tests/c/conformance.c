@@ -279,14 +279,14 @@ static void step_submit(case_t *run, const enclave_value_t *step) {
 static void step_wait(case_t *run, const enclave_value_t *step) {
     enclave_outcome_t *outcome;
     enclave_execution_t *execution = named(run, get(step, "for"));
-    CHECK_STATUS(enclave_execution_wait(execution, 30000, &outcome, NULL), ENCLAVE_OK);
+    CHECK_STATUS(enclave_execution_wait(execution, LONG_MS, &outcome, NULL), ENCLAVE_OK);
     CHECK(outcome != NULL);
     check_outcome(run, outcome, step);
     enclave_outcome_free(outcome);
 }
 
 static void step_await_executing(case_t *run, const enclave_value_t *step) {
-    for (int i = 0; i < 5000; i++) {
+    for (int i = 0; i < LONG_MS / 2; i++) {
         enclave_pool_stats_t *stats;
         CHECK_STATUS(enclave_pool_stats(run->pool, &stats, NULL), ENCLAVE_OK);
         bool enough = stats->workers_executing >= number_of(get(step, "count"));
@@ -300,7 +300,7 @@ static void step_await_executing(case_t *run, const enclave_value_t *step) {
 }
 
 static void step_await_calls(case_t *run, const enclave_value_t *step) {
-    for (int i = 0; i < 5000; i++) {
+    for (int i = 0; i < LONG_MS / 2; i++) {
         pthread_mutex_lock(&run->lock);
         bool enough = run->calls_len >= number_of(get(step, "count"));
         pthread_mutex_unlock(&run->lock);

@@ -28,19 +28,6 @@ static void answer(void *data, enclave_tool_call_t *call) {
     enclave_tool_call_free(call);
 }
 
-static void await_executing(enclave_pool_t *pool) {
-    for (int i = 0; i < 2000; i++) {
-        enclave_pool_stats_t *stats = stats_of(pool);
-        bool executing = stats->workers_executing > 0;
-        enclave_pool_stats_free(stats);
-        if (executing) {
-            return;
-        }
-        sleep_ms(5);
-    }
-    FAIL("no worker executes");
-}
-
 static void a_new_pool_has_done_nothing(void) {
     enclave_pool_t *pool = pool_of(config_of(2, 3));
     enclave_pool_stats_t *stats = stats_of(pool);
@@ -87,17 +74,20 @@ static void every_execution_counts_once_by_its_status(void) {
                  {"for (;;);", ENCLAVE_TIMEOUT, 2},
                  {"for (;;) console.log(1)", ENCLAVE_CONSOLE_LIMIT, 1}};
     enclave_config_t *config = config_of(1, 1);
-    enclave_config_set(config, ENCLAVE_SETTING_TIMEOUT_MS, 50);
     enclave_config_set(config, ENCLAVE_SETTING_MAX_CONSOLE_CALLS, 10);
     enclave_config_on_tool_call(config, answer, NULL, NULL);
     enclave_pool_t *pool = pool_of(config);
+    enclave_options_t *hurried = enclave_options_new();
+    enclave_options_set(hurried, ENCLAVE_SETTING_TIMEOUT_MS, 50);
     uint64_t total = 0;
     for (size_t i = 0; i < COUNT(table); i++) {
         for (int j = 0; j < table[i].times; j++) {
-            CHECK_STATUS(enclave_pool_run(pool, table[i].source, Z, NULL, NULL), table[i].status);
+            const enclave_options_t *options = table[i].status == ENCLAVE_TIMEOUT ? hurried : NULL;
+            CHECK_STATUS(enclave_pool_run(pool, table[i].source, Z, options, NULL), table[i].status);
             total++;
         }
     }
+    enclave_options_free(hurried);
     enclave_pool_stats_t *stats = stats_of(pool);
     CHECK(enclave_pool_stats_executions(stats, ENCLAVE_OK) == 8);
     for (size_t i = 2; i < COUNT(table); i++) {
@@ -105,7 +95,10 @@ static void every_execution_counts_once_by_its_status(void) {
     }
     CHECK(stats->executions_total == total);
     CHECK(stats->tool_calls == 3 && stats->console_lines == 3 + 10);
-    CHECK(enclave_pool_stats_recycles(stats, ENCLAVE_RECYCLE_TIMEOUT) == 2);
+    /* On a busy machine a worker may come too late to its end. */
+    CHECK(enclave_pool_stats_recycles(stats, ENCLAVE_RECYCLE_TIMEOUT) +
+              enclave_pool_stats_recycles(stats, ENCLAVE_RECYCLE_UNRESPONSIVE) ==
+          2);
     CHECK(enclave_pool_stats_recycles(stats, ENCLAVE_RECYCLE_CONSOLE_LIMIT) == 1);
     CHECK(stats->recycles_total == 3);
     check_histogram(&stats->queue_wait, total);
@@ -125,7 +118,7 @@ static void a_refused_submission_counts_too(void) {
     enclave_config_set(config, ENCLAVE_SETTING_MAX_QUEUE_SIZE, 0);
     enclave_pool_t *pool = pool_of(config);
     enclave_execution_t *running = submit(pool, "for (;;);");
-    await_executing(pool);
+    EVENTUALLY(executing(pool) == 1);
     CHECK_STATUS(enclave_pool_run(pool, "1", Z, NULL, NULL), ENCLAVE_QUEUE_FULL);
     enclave_pool_stats_t *stats = stats_of(pool);
     CHECK(enclave_pool_stats_executions(stats, ENCLAVE_QUEUE_FULL) == 1);
@@ -160,6 +153,12 @@ static void memory_is_measured(void) {
     enclave_pool_free(pool);
 }
 
+static uint64_t now_ns(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
 static void stats_of_an_execution_are_its_own(void) {
     enclave_config_t *config = config_of(1, 1);
     enclave_config_on_tool_call(config, answer, NULL, NULL);
@@ -180,12 +179,20 @@ static void stats_of_an_execution_are_its_own(void) {
     CHECK(stats->run_time_ns >= 49 * 1000000 && stats->cpu_time_ns < 40 * 1000000);
     enclave_outcome_free(outcome);
 
-    enclave_execution_t *ahead = submit(pool, "await new Promise((r) => setTimeout(r, 60))");
-    outcome = run(pool, "1", NULL);
-    CHECK(enclave_outcome_stats(outcome)->queue_wait_ns >= 40 * 1000000);
-    CHECK(enclave_outcome_stats(outcome)->run_time_ns < enclave_outcome_stats(outcome)->queue_wait_ns);
+    enclave_execution_t *ahead = submit(pool, "for (;;);");
+    EVENTUALLY(executing(pool) == 1);
+    uint64_t submitted = now_ns();
+    enclave_execution_t *behind = submit(pool, "1");
+    sleep_ms(50);
+    CHECK_STATUS(enclave_execution_cancel(ahead, NULL), ENCLAVE_OK);
+    expect(ahead, ENCLAVE_CANCELLED);
+    CHECK_STATUS(enclave_execution_wait(behind, ENCLAVE_NO_TIMEOUT, &outcome, NULL), ENCLAVE_OK);
+    stats = enclave_outcome_stats(outcome);
+    CHECK(stats->queue_wait_ns >= 50 * 1000000);
+    /* The one is no part of the other. */
+    CHECK(stats->queue_wait_ns + stats->run_time_ns <= now_ns() - submitted);
     enclave_outcome_free(outcome);
-    expect(ahead, ENCLAVE_OK);
+    enclave_execution_free(behind);
     enclave_pool_free(pool);
 }
 
@@ -206,45 +213,46 @@ static void write_down(void *data, const enclave_worker_recycled_t *event) {
     pthread_mutex_unlock(&diary->lock);
 }
 
+static size_t pages(diary_t *diary) {
+    pthread_mutex_lock(&diary->lock);
+    size_t len = diary->len;
+    pthread_mutex_unlock(&diary->lock);
+    return len;
+}
+
 /* Waits for the first event that is not of the end of the pool, and copies it. */
 static enclave_worker_recycled_t first_event(diary_t *diary) {
-    for (int i = 0; i < 2000; i++) {
-        pthread_mutex_lock(&diary->lock);
-        enclave_worker_recycled_t event = diary->events[0];
-        size_t len = diary->len;
-        pthread_mutex_unlock(&diary->lock);
-        if (len > 0) {
-            return event;
-        }
-        sleep_ms(5);
-    }
-    FAIL("no worker was recycled");
+    EVENTUALLY(pages(diary) > 0);
+    return diary->events[0];
 }
 
-static void blocks(void *data, enclave_tool_call_t *call) {
-    (void)data;
-    sleep_ms(400);
-    enclave_tool_call_free(call);
-}
-
-/* Runs a source, so that its worker leaves; the event must say why, after how many executions, at what age. */
-static void leaves_for(enclave_recycle_reason_t reason, const char *source, enclave_status_t status,
-                       enclave_setting_t setting, uint64_t value, enclave_tool_fn tool) {
+/* Runs a source, so that its worker leaves; the event must say why, after how many executions, at what age. What ends it
+ * by time is only its own. False if a busy machine has brought the worker too late to its end, or too early. */
+static bool left_for(enclave_recycle_reason_t reason, const char *source, enclave_status_t status,
+                     enclave_setting_t setting, uint64_t value, gate_t *gate) {
     diary_t *diary = calloc(1, sizeof *diary);
     pthread_mutex_init(&diary->lock, NULL);
     enclave_config_t *config = config_of(1, 1);
-    enclave_config_set(config, setting, value);
+    enclave_options_t *options = enclave_options_new();
+    bool by_time = setting == ENCLAVE_SETTING_TIMEOUT_MS || setting == ENCLAVE_SETTING_CPU_TIME_LIMIT_MS;
+    if (by_time) {
+        enclave_options_set(options, setting, value);
+    } else {
+        enclave_config_set(config, setting, value);
+    }
     enclave_config_on_worker_recycled(config, write_down, diary, NULL);
-    enclave_config_on_tool_call(config, tool, NULL, NULL);
+    enclave_config_on_tool_call(config, gate ? answer_at_gate : answer, gate, NULL);
     enclave_pool_t *pool = pool_of(config);
     run_json(pool, "1", NULL, "1");
     run_json(pool, "2", NULL, "2");
-    enclave_outcome_t *outcome = run(pool, source, NULL);
+    enclave_outcome_t *outcome = run(pool, source, options);
+    enclave_options_free(options);
     CHECK_STATUS(enclave_outcome_status(outcome), status);
     uint64_t worker = enclave_outcome_stats(outcome)->worker_id;
     enclave_outcome_free(outcome);
     enclave_worker_recycled_t event = first_event(diary);
-    if (event.reason != reason) {
+    bool other = event.reason != reason;
+    if (other && !(by_time && (event.reason == ENCLAVE_RECYCLE_UNRESPONSIVE || event.reason == ENCLAVE_RECYCLE_TIMEOUT))) {
         FAIL("the reason is %s, not %s", enclave_recycle_reason_name(event.reason),
              enclave_recycle_reason_name(reason));
     }
@@ -252,53 +260,74 @@ static void leaves_for(enclave_recycle_reason_t reason, const char *source, encl
     CHECK(event.executions == 3 && event.age_ns > 0 && event.age_ns < 60000000000u);
     run_json(pool, "'the next worker'", NULL, "\"the next worker\"");
     enclave_pool_stats_t *stats = stats_of(pool);
-    CHECK(enclave_pool_stats_recycles(stats, reason) == 1 && stats->recycles_total == 1);
+    CHECK(enclave_pool_stats_recycles(stats, event.reason) == 1 && stats->recycles_total == 1);
     enclave_pool_stats_free(stats);
+    if (gate != NULL) {
+        gate_open(gate);
+    }
     enclave_pool_free(pool);
     CHECK(diary->len == 2 && diary->events[1].reason == ENCLAVE_RECYCLE_SHUTDOWN);
     CHECK(diary->events[1].worker_id != worker);
     free(diary);
+    return !other;
+}
+
+static void leaves_for(enclave_recycle_reason_t reason, const char *source, enclave_status_t status,
+                       enclave_setting_t setting, uint64_t value) {
+    EVENTUALLY(left_for(reason, source, status, setting, value, NULL));
 }
 
 static void a_worker_leaves_after_its_executions(void) {
-    leaves_for(ENCLAVE_RECYCLE_MAX_EXECUTIONS, "3", ENCLAVE_OK, ENCLAVE_SETTING_MAX_EXECUTIONS_PER_WORKER, 3, answer);
+    leaves_for(ENCLAVE_RECYCLE_MAX_EXECUTIONS, "3", ENCLAVE_OK, ENCLAVE_SETTING_MAX_EXECUTIONS_PER_WORKER, 3);
 }
 
 static void a_worker_leaves_for_every_limit_of_an_execution(void) {
-    leaves_for(ENCLAVE_RECYCLE_TIMEOUT, "for (;;);", ENCLAVE_TIMEOUT, ENCLAVE_SETTING_TIMEOUT_MS, 100, answer);
-    leaves_for(ENCLAVE_RECYCLE_CPU_LIMIT, "for (;;);", ENCLAVE_CPU_LIMIT, ENCLAVE_SETTING_CPU_TIME_LIMIT_MS, 100,
-               answer);
+    leaves_for(ENCLAVE_RECYCLE_TIMEOUT, "for (;;);", ENCLAVE_TIMEOUT, ENCLAVE_SETTING_TIMEOUT_MS, 100);
+    leaves_for(ENCLAVE_RECYCLE_CPU_LIMIT, "for (;;);", ENCLAVE_CPU_LIMIT, ENCLAVE_SETTING_CPU_TIME_LIMIT_MS, 100);
     leaves_for(ENCLAVE_RECYCLE_MEMORY_LIMIT, "const a = []; for (;;) a.push(new Uint8Array(1e6).fill(1))",
-               ENCLAVE_MEMORY_LIMIT, ENCLAVE_SETTING_MEMORY_LIMIT_PER_WORKER, 64 << 20, answer);
+               ENCLAVE_MEMORY_LIMIT, ENCLAVE_SETTING_MEMORY_LIMIT_PER_WORKER, 64 << 20);
     leaves_for(ENCLAVE_RECYCLE_CONSOLE_LIMIT, "for (;;) console.log(1)", ENCLAVE_CONSOLE_LIMIT,
-               ENCLAVE_SETTING_MAX_CONSOLE_CALLS, 5, answer);
+               ENCLAVE_SETTING_MAX_CONSOLE_CALLS, 5);
     leaves_for(ENCLAVE_RECYCLE_TOOL_CALL_LIMIT, "for (;;) await callTool('x')", ENCLAVE_TOOL_CALL_LIMIT,
-               ENCLAVE_SETTING_MAX_TOOL_CALLS, 5, answer);
+               ENCLAVE_SETTING_MAX_TOOL_CALLS, 5);
     leaves_for(ENCLAVE_RECYCLE_MESSAGE_FLOOD, "for (;;) console.log(1)", ENCLAVE_MESSAGE_FLOOD,
-               ENCLAVE_SETTING_MAX_MESSAGES_PER_SECOND, 5, answer);
+               ENCLAVE_SETTING_MAX_MESSAGES_PER_SECOND, 5);
 }
 
 static void a_worker_that_a_callback_holds_up_is_set_aside(void) {
-    leaves_for(ENCLAVE_RECYCLE_UNRESPONSIVE, "await callTool('x')", ENCLAVE_TIMEOUT, ENCLAVE_SETTING_TIMEOUT_MS, 100,
-               blocks);
+    bool is_set_aside = false;
+    /* On a busy machine some may be ended before they come to the call. */
+    while (!is_set_aside) {
+        /* It is not freed: a thread that is set aside may still be on its way out of it. */
+        gate_t *gate = malloc(sizeof *gate);
+        *gate = (gate_t)GATE;
+        is_set_aside = left_for(ENCLAVE_RECYCLE_UNRESPONSIVE, "await callTool('x')", ENCLAVE_TIMEOUT,
+                                ENCLAVE_SETTING_TIMEOUT_MS, 100, gate);
+    }
 }
 
-static void a_cancelled_worker_leaves(void) {
+static bool a_cancelled_worker_left_in_time(void) {
     diary_t *diary = calloc(1, sizeof *diary);
     pthread_mutex_init(&diary->lock, NULL);
     enclave_config_t *config = config_of(1, 1);
     enclave_config_on_worker_recycled(config, write_down, diary, NULL);
     enclave_pool_t *pool = pool_of(config);
     enclave_execution_t *running = submit(pool, "for (;;);"), *waiting = submit(pool, "1");
-    sleep_ms(30);
+    EVENTUALLY(executing(pool) == 1);
     enclave_execution_cancel(waiting, NULL);
     expect(waiting, ENCLAVE_CANCELLED);
-    CHECK(diary->len == 0);
+    CHECK(pages(diary) == 0);
     enclave_execution_cancel(running, NULL);
     expect(running, ENCLAVE_CANCELLED);
-    CHECK(first_event(diary).reason == ENCLAVE_RECYCLE_CANCELLED);
+    enclave_recycle_reason_t reason = first_event(diary).reason;
+    CHECK(reason == ENCLAVE_RECYCLE_CANCELLED || reason == ENCLAVE_RECYCLE_UNRESPONSIVE);
     enclave_pool_free(pool);
     free(diary);
+    return reason == ENCLAVE_RECYCLE_CANCELLED;
+}
+
+static void a_cancelled_worker_leaves(void) {
+    EVENTUALLY(a_cancelled_worker_left_in_time());
 }
 
 static void all_workers_leave_with_the_pool(void) {
@@ -322,36 +351,35 @@ static void all_workers_leave_with_the_pool(void) {
 
 /* Workers come and go. */
 
+static bool are_idle(enclave_pool_t *pool, uint64_t idle) {
+    enclave_pool_stats_t *stats = stats_of(pool);
+    bool reached = stats->workers_idle == idle && live(stats) == idle;
+    enclave_pool_stats_free(stats);
+    return reached;
+}
+
 static void await_workers(enclave_pool_t *pool, uint64_t idle) {
-    for (int i = 0; i < 2000; i++) {
-        enclave_pool_stats_t *stats = stats_of(pool);
-        bool reached = stats->workers_idle == idle && live(stats) == idle;
-        enclave_pool_stats_free(stats);
-        if (reached) {
-            return;
-        }
-        sleep_ms(5);
-    }
-    FAIL("the pool does not come to %d idle workers", (int)idle);
+    EVENTUALLY(are_idle(pool, idle));
 }
 
 static void a_burst_starts_workers_up_to_the_maximum_and_no_more(void) {
     enclave_config_t *config = config_of(1, 3);
-    enclave_config_set(config, ENCLAVE_SETTING_IDLE_TIMEOUT_MS, 60000);
+    static gate_t gate = GATE;
+    enclave_config_on_tool_call(config, answer_at_gate, &gate, NULL);
+    enclave_config_set(config, ENCLAVE_SETTING_IDLE_TIMEOUT_MS, LONG_MS);
     enclave_pool_t *pool = pool_of(config);
     enclave_execution_t *executions[60];
     for (size_t i = 0; i < COUNT(executions); i++) {
-        executions[i] = submit(pool, "await new Promise((r) => setTimeout(r, 5))");
+        executions[i] = submit(pool, "await callTool('x'); await new Promise((r) => setTimeout(r, 5))");
     }
-    uint64_t most = 0, depth = 0;
+    EVENTUALLY(gate_count(&gate) == 3);
+    CHECK(executing(pool) == 3 && queue_depth(pool) == COUNT(executions) - 3);
+    gate_open(&gate);
     while (!enclave_execution_is_done(executions[COUNT(executions) - 1])) {
         enclave_pool_stats_t *stats = stats_of(pool);
         CHECK(live(stats) <= 3);
-        most = live(stats) > most ? live(stats) : most;
-        depth = stats->queue_depth > depth ? stats->queue_depth : depth;
         enclave_pool_stats_free(stats);
     }
-    CHECK(most == 3 && depth > 10);
     for (size_t i = 0; i < COUNT(executions); i++) {
         expect(executions[i], ENCLAVE_OK);
     }
@@ -362,13 +390,17 @@ static void workers_beyond_the_minimum_leave_when_they_are_idle(void) {
     diary_t *diary = calloc(1, sizeof *diary);
     pthread_mutex_init(&diary->lock, NULL);
     enclave_config_t *config = config_of(1, 3);
+    static gate_t gate = GATE;
+    enclave_config_on_tool_call(config, answer_at_gate, &gate, NULL);
     enclave_config_set(config, ENCLAVE_SETTING_IDLE_TIMEOUT_MS, 100);
     enclave_config_on_worker_recycled(config, write_down, diary, NULL);
     enclave_pool_t *pool = pool_of(config);
-    enclave_execution_t *executions[6];
+    enclave_execution_t *executions[3];
     for (size_t i = 0; i < COUNT(executions); i++) {
-        executions[i] = submit(pool, "await new Promise((r) => setTimeout(r, 50))");
+        executions[i] = submit(pool, "await callTool('x')");
     }
+    EVENTUALLY(gate_count(&gate) == 3);
+    gate_open(&gate);
     for (size_t i = 0; i < COUNT(executions); i++) {
         expect(executions[i], ENCLAVE_OK);
     }
@@ -433,10 +465,11 @@ static void stats_are_told_at_their_interval(void) {
     enclave_pool_t *pool = pool_of(config);
     run_json(pool, "1", NULL, "1");
     int before = atomic_load(&news.updates);
-    sleep_ms(400);
+    uint64_t start = now_ns();
+    EVENTUALLY(atomic_load(&news.updates) >= before + 10);
     int updates = atomic_load(&news.updates) - before;
     /* At most one each 20 ms; on a busy machine fewer, but they come. */
-    CHECK(updates >= 5 && updates <= 22);
+    CHECK((uint64_t)updates <= (now_ns() - start) / 20000000 + 2);
     CHECK(atomic_load(&news.executions) == 1);
     CHECK(atomic_load(&news.finalized) == 0);
     enclave_pool_free(pool);

@@ -85,7 +85,6 @@ static void *submit_the_mix(void *data) {
 static void each_of_64_threads_gets_each_outcome_once(void) {
     enclave_config_t *config = config_of(2, 4);
     enclave_config_set(config, ENCLAVE_SETTING_MAX_QUEUE_SIZE, 10000);
-    enclave_config_set(config, ENCLAVE_SETTING_QUEUE_TIMEOUT_MS, 600000);
     enclave_config_set(config, ENCLAVE_SETTING_MAX_EXECUTIONS_PER_WORKER, 20);
     enclave_config_on_tool_call(config, answer, NULL, NULL);
     enclave_pool_t *pool = pool_of(config);
@@ -170,12 +169,7 @@ static int entries(const char *path) {
 
 /* Waits for a number of threads: the system forgets a joined one a moment later. */
 static void check_threads(int expected) {
-    for (int i = 0; i < 1000 && entries("/proc/self/task") > expected; i++) {
-        sleep_ms(5);
-    }
-    if (entries("/proc/self/task") > expected) {
-        FAIL("there are %d threads, not %d", entries("/proc/self/task"), expected);
-    }
+    EVENTUALLY(entries("/proc/self/task") <= expected);
 }
 
 static void two_hundred_pools_leave_no_thread_and_no_file(void) {
@@ -243,15 +237,17 @@ static void a_storm_of_cancels_ends_each_execution_once(void) {
                                           "await new Promise((r) => setTimeout(r, 2))", "for (;;);"};
     enclave_config_t *config = config_of(1, 3);
     enclave_config_set(config, ENCLAVE_SETTING_MAX_QUEUE_SIZE, 10000);
-    enclave_config_set(config, ENCLAVE_SETTING_TIMEOUT_MS, 200);
     enclave_config_on_tool_call(config, answer, NULL, NULL);
     enclave_pool_t *pool = pool_of(config);
+    enclave_options_t *options = enclave_options_new();
+    enclave_options_set(options, ENCLAVE_SETTING_TIMEOUT_MS, 200);
     size_t count = 400;
     ticket_t *tickets = calloc(count, sizeof *tickets);
     for (size_t i = 0; i < count; i++) {
-        send(pool, sources[i % COUNT(sources)], NULL, &tickets[i]);
+        send(pool, sources[i % COUNT(sources)], options, &tickets[i]);
         CHECK_STATUS(tickets[i].submitted, ENCLAVE_OK);
     }
+    enclave_options_free(options);
     atomic_bool stop = false;
     pthread_t threads[6];
     storm_t storms[6];
@@ -262,7 +258,7 @@ static void a_storm_of_cancels_ends_each_execution_once(void) {
     size_t cancelled = 0;
     for (size_t i = 0; i < count; i++) {
         enclave_outcome_t *outcome;
-        CHECK_STATUS(enclave_execution_wait(tickets[i].execution, 60000, &outcome, NULL), ENCLAVE_OK);
+        CHECK_STATUS(enclave_execution_wait(tickets[i].execution, LONG_MS, &outcome, NULL), ENCLAVE_OK);
         CHECK(outcome != NULL);
         enclave_status_t status = enclave_outcome_status(outcome);
         CHECK(status == ENCLAVE_OK || status == ENCLAVE_CANCELLED || status == ENCLAVE_TIMEOUT);

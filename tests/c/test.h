@@ -17,6 +17,8 @@
 
 #define Z ENCLAVE_NUL_TERMINATED
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+/* Longer than anything takes on a busy machine. */
+#define LONG_MS 300000
 
 static jmp_buf test_failed;
 
@@ -117,9 +119,11 @@ static inline int run_tests(const test_t *tests, size_t count, int argc, char **
         return run_tests(tests, COUNT(tests), argc, argv);          \
     }
 
-/* A config of few workers, so that a test knows what waits and what runs. */
+/* A config of few workers, so that a test knows what waits and what runs; time ends nothing. */
 static inline enclave_config_t *config_of(uint64_t min_workers, uint64_t max_workers) {
     enclave_config_t *config = enclave_config_new(ENCLAVE_PRESET_DEFAULT);
+    enclave_config_set(config, ENCLAVE_SETTING_TIMEOUT_MS, LONG_MS);
+    enclave_config_set(config, ENCLAVE_SETTING_QUEUE_TIMEOUT_MS, LONG_MS);
     enclave_config_set(config, ENCLAVE_SETTING_MIN_WORKERS, min_workers);
     enclave_config_set(config, ENCLAVE_SETTING_MAX_WORKERS, max_workers);
     return config;
@@ -169,7 +173,7 @@ static inline enclave_execution_t *submit(enclave_pool_t *pool, const char *sour
 /* Waits for an execution, which must end in this status, and frees it. */
 static inline void expect(enclave_execution_t *execution, enclave_status_t status) {
     enclave_outcome_t *outcome;
-    CHECK_STATUS(enclave_execution_wait(execution, 30000, &outcome, NULL), ENCLAVE_OK);
+    CHECK_STATUS(enclave_execution_wait(execution, LONG_MS, &outcome, NULL), ENCLAVE_OK);
     CHECK(outcome != NULL);
     CHECK_STATUS(enclave_outcome_status(outcome), status);
     enclave_outcome_free(outcome);
@@ -181,16 +185,91 @@ static inline void sleep_ms(long ms) {
     nanosleep(&time, NULL);
 }
 
+/* Waits until a condition holds that nobody tells of. */
+#define EVENTUALLY(condition)                           \
+    do {                                                \
+        for (int left = LONG_MS / 2; !(condition);) {   \
+            if (left-- == 0) {                          \
+                FAIL("waited in vain: %s", #condition); \
+            }                                           \
+            sleep_ms(2);                                \
+        }                                               \
+    } while (false)
+
+/* A gate at which callbacks wait until the test opens it. */
+typedef struct {
+    pthread_mutex_t lock;
+    pthread_cond_t opened;
+    bool open;
+    int waiting;
+} gate_t;
+
+#define GATE {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, 0}
+
+static inline void gate_wait(gate_t *gate) {
+    pthread_mutex_lock(&gate->lock);
+    gate->waiting++;
+    while (!gate->open) {
+        pthread_cond_wait(&gate->opened, &gate->lock);
+    }
+    pthread_mutex_unlock(&gate->lock);
+}
+
+/* How many have come to the gate so far. */
+static inline int gate_count(gate_t *gate) {
+    pthread_mutex_lock(&gate->lock);
+    int count = gate->waiting;
+    pthread_mutex_unlock(&gate->lock);
+    return count;
+}
+
+static inline void gate_open(gate_t *gate) {
+    pthread_mutex_lock(&gate->lock);
+    gate->open = true;
+    pthread_cond_broadcast(&gate->opened);
+    pthread_mutex_unlock(&gate->lock);
+}
+
+/* A tool that answers when the gate is open. */
+static inline void answer_at_gate(void *gate, enclave_tool_call_t *call) {
+    gate_wait(gate);
+    enclave_tool_call_resolve(call, enclave_value_new_null(), NULL);
+    enclave_tool_call_free(call);
+}
+
+static inline uint64_t executing(enclave_pool_t *pool) {
+    enclave_pool_stats_t *stats;
+    CHECK_STATUS(enclave_pool_stats(pool, &stats, NULL), ENCLAVE_OK);
+    uint64_t workers = stats->workers_executing;
+    enclave_pool_stats_free(stats);
+    return workers;
+}
+
+static inline uint64_t queue_depth(enclave_pool_t *pool) {
+    enclave_pool_stats_t *stats;
+    CHECK_STATUS(enclave_pool_stats(pool, &stats, NULL), ENCLAVE_OK);
+    uint64_t depth = stats->queue_depth;
+    enclave_pool_stats_free(stats);
+    return depth;
+}
+
+/* Workers that end what they ran, or leave. */
+static inline uint64_t leaving(enclave_pool_t *pool) {
+    enclave_pool_stats_t *stats;
+    CHECK_STATUS(enclave_pool_stats(pool, &stats, NULL), ENCLAVE_OK);
+    uint64_t workers = stats->workers_executing + stats->workers_recycling + stats->workers_set_aside;
+    enclave_pool_stats_free(stats);
+    return workers;
+}
+
 /* Counts what happens, from any thread. */
 static inline void count(void *counter) {
     atomic_fetch_add((atomic_int *)counter, 1);
 }
 
-/* Waits until a counter has come to a number, at most 10 s, and shows that it stays there. */
+/* Waits until a counter has come to a number, and shows that it stays there. */
 static inline void check_count(atomic_int *counter, int expected) {
-    for (int i = 0; i < 2000 && atomic_load(counter) < expected; i++) {
-        sleep_ms(5);
-    }
+    EVENTUALLY(atomic_load(counter) >= expected);
     sleep_ms(5);
     if (atomic_load(counter) != expected) {
         FAIL("the count is %d, not %d", atomic_load(counter), expected);

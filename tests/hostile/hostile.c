@@ -17,8 +17,8 @@
 #include "attack.h"
 
 #define MAX_FAMILIES 64
-/* Whatever a case does, its process ends before. */
-#define PATIENCE_MS 60000
+/* Whatever a case does, its process ends before, also on a busy machine: what waits in vain is found by this. */
+#define PATIENCE_MS 300000
 
 extern char **environ;
 

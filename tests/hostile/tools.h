@@ -62,16 +62,15 @@ static bool is_utf8(const char *text, size_t len) {
 /* The running attack, as its callbacks see it. */
 static struct {
     atomic_uint_fast64_t execution;
-    /* When its outcome came, in microseconds; 0 before. */
-    atomic_uint_fast64_t ended_at;
+    /* Its outcome has come, and no worker is busy any more. */
+    atomic_bool over;
     atomic_uint_fast64_t console_lines, console_bytes;
 } seen;
 
-/* An event of an execution that had its outcome long before: its script still runs. */
+/* An event of an execution of which nobody runs anything any more: its script still runs. */
 static void check_not_late(uint64_t execution, const char *what) {
-    uint64_t ended = atomic_load(&seen.ended_at);
-    if (ended != 0 && execution == atomic_load(&seen.execution) && now_us() > ended + 200000) {
-        fail("%s came long after the outcome", what);
+    if (atomic_load(&seen.over) && execution == atomic_load(&seen.execution)) {
+        fail("%s came when the execution was over", what);
     }
 }
 
@@ -161,10 +160,62 @@ static void never(void *data, enclave_tool_call_t *call) {
     (void)call;
 }
 
-/* Stands still for so many milliseconds, and answers then. */
+/* What waits until this program lets it go on: the calls of `later`, and the threads in `block`. */
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t released;
+    bool open;
+    enclave_tool_call_t *calls[64];
+    size_t count;
+} held = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, {NULL}, 0};
+
+/* Holds its thread until the next executions have run, and answers then. */
 static void block(void *data, enclave_tool_call_t *call) {
     (void)data;
-    sleep_ms(amount(enclave_tool_call_args(call)));
+    pthread_mutex_lock(&held.lock);
+    while (!held.open) {
+        pthread_cond_wait(&held.released, &held.lock);
+    }
+    pthread_mutex_unlock(&held.lock);
+    answer(call, enclave_value_new_null());
+}
+
+static void release_blocked(void) {
+    pthread_mutex_lock(&held.lock);
+    held.open = true;
+    pthread_cond_broadcast(&held.released);
+    pthread_mutex_unlock(&held.lock);
+}
+
+/* Answers when the attack is over, with a text of so many bytes. */
+static void later(void *data, enclave_tool_call_t *call) {
+    (void)data;
+    pthread_mutex_lock(&held.lock);
+    if (held.count < COUNT(held.calls)) {
+        held.calls[held.count++] = call;
+    } else {
+        fail("too many calls are to be answered later");
+    }
+    pthread_mutex_unlock(&held.lock);
+}
+
+static void answer_held(void) {
+    pthread_mutex_lock(&held.lock);
+    for (size_t i = 0; i < held.count; i++) {
+        size_t len = (size_t)amount(enclave_tool_call_args(held.calls[i])) + 1;
+        char *text = malloc(len);
+        memset(text, 'l', len);
+        answer(held.calls[i], enclave_value_new_string(text, len, NULL));
+        free(text);
+    }
+    held.count = 0;
+    pthread_mutex_unlock(&held.lock);
+}
+
+/* Answers what is to be answered later, and then itself. */
+static void settle(void *data, enclave_tool_call_t *call) {
+    (void)data;
+    answer_held();
     answer(call, enclave_value_new_null());
 }
 
@@ -203,15 +254,22 @@ static void escaped(void *data, enclave_tool_call_t *call) {
     enclave_tool_call_free(call);
 }
 
+typedef struct {
+    const char *name;
+    enclave_tool_fn tool;
+} tool_t;
+
+static void call_tool(void *data, enclave_tool_call_t *call) {
+    check_not_late(enclave_tool_call_execution_id(call), "a tool call");
+    ((const tool_t *)data)->tool(NULL, call);
+}
+
 static void register_tools(enclave_pool_t *pool) {
-    static const struct {
-        const char *name;
-        enclave_tool_fn tool;
-    } tools[] = {{"echo", echo}, {"bytes", bytes}, {"deep", deep}, {"parse", parse}, {"reject", reject},
-                 {"drop", drop}, {"never", never}, {"block", block}, {"late", late}, {"twice", twice},
-                 {"escaped", escaped}};
+    static tool_t tools[] = {{"echo", echo}, {"bytes", bytes}, {"deep", deep}, {"parse", parse}, {"reject", reject},
+                             {"drop", drop}, {"never", never}, {"block", block}, {"late", late}, {"later", later},
+                             {"settle", settle}, {"twice", twice}, {"escaped", escaped}};
     for (size_t i = 0; i < COUNT(tools); i++) {
-        if (enclave_pool_register_tool(pool, tools[i].name, Z, tools[i].tool, NULL, NULL, NULL) != ENCLAVE_OK) {
+        if (enclave_pool_register_tool(pool, tools[i].name, Z, call_tool, &tools[i], NULL, NULL) != ENCLAVE_OK) {
             fail("the tool %s could not be registered", tools[i].name);
         }
     }

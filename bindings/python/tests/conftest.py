@@ -48,7 +48,7 @@ def left_over() -> list[object]:
     return [thing for thing in gc.get_objects() if isinstance(thing, kinds)]
 
 
-def eventually(condition: Callable[[], object], seconds: float = 15.0) -> bool:
+def eventually(condition: Callable[[], object], seconds: float = 300.0) -> bool:
     """Wait until something is so."""
     until = time.monotonic() + seconds
     while not condition():
@@ -56,6 +56,15 @@ def eventually(condition: Callable[[], object], seconds: float = 15.0) -> bool:
             return False
         time.sleep(0.005)
     return True
+
+
+def is_closing(pool: enclave.Pool) -> bool:
+    """Whether a pool takes nothing any more."""
+    try:
+        pool.submit("1")
+    except enclave.PoolClosedError:
+        return True
+    return False
 
 
 def pytest_collection_finish() -> None:

@@ -39,15 +39,19 @@ def test_a_thousand_executions_await_async_tools() -> None:
 
 def test_the_loop_runs_on(pool: enclave.Pool) -> None:
     async def main() -> int:
-        turns = 0
-        run = asyncio.ensure_future(pool.run_async("await new Promise((r) => setTimeout(r, 200)); return 1"))
-        while not run.done():
-            turns += 1
-            await asyncio.sleep(0.001)
-        assert await run == 1
-        return turns
+        enough = asyncio.Event()
 
-    assert asyncio.run(main()) > 10
+        async def wait() -> None:
+            await enough.wait()
+
+        run = asyncio.ensure_future(pool.run_async("await tools.wait(); return 1", tools={"wait": wait}))
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+            assert not run.done()
+        enough.set()
+        return await run
+
+    assert asyncio.run(main()) == 1
 
 
 def test_errors_come_as_from_run(pool: enclave.Pool) -> None:
@@ -131,7 +135,7 @@ def test_a_submission_can_be_awaited(pool: enclave.Pool) -> None:
 
 def test_a_loop_that_is_closed_leaves_the_pool_usable(pool: enclave.Pool) -> None:
     async def main() -> None:
-        task = asyncio.ensure_future(pool.run_async("await new Promise((r) => setTimeout(r, 100))"))
+        task = asyncio.ensure_future(pool.run_async("await new Promise((r) => setTimeout(r, 1e6))"))
         await asyncio.sleep(0.01)
         task.cancel()
 
@@ -163,8 +167,8 @@ def test_several_loops_share_a_pool(pool: enclave.Pool) -> None:
 
 
 def test_a_pool_closes_without_blocking_the_loop() -> None:
-    async def main() -> None:
-        pool = enclave.Pool(min_workers=1, max_workers=1, graceful_shutdown_timeout=0.2)
+    async def turns_while_it_closes(seconds: float) -> int:
+        pool = enclave.Pool(min_workers=1, max_workers=1, graceful_shutdown_timeout=seconds)
         run = asyncio.ensure_future(pool.run_async("for (;;);"))
         while pool.stats().active_workers == 0:
             await asyncio.sleep(0.001)
@@ -174,8 +178,9 @@ def test_a_pool_closes_without_blocking_the_loop() -> None:
             turns += 1
             await asyncio.sleep(0.001)
         await closing
-        assert turns > 10
         with pytest.raises(enclave.PoolClosedError):
             await run
+        return turns
 
-    asyncio.run(main())
+    # On a busy machine a turn takes longer.
+    assert any(asyncio.run(turns_while_it_closes(seconds)) > 10 for seconds in (0.2, 1, 5, 25))

@@ -305,14 +305,14 @@ class Case:
             case "submit":
                 self.submit_step(step)
             case "wait":
-                self.check_outcome(self.named[step["for"]].outcome(30), step)
+                self.check_outcome(self.named[step["for"]].outcome(300), step)
             case "cancel":
                 self.named[step["for"]].cancel()
                 assert step.get("status", "OK") == "OK"
             case "await_executing":
-                assert eventually(lambda: self.pool.stats().workers.executing >= step["count"], 10)
+                assert eventually(lambda: self.pool.stats().workers.executing >= step["count"])
             case "await_calls":
-                assert eventually(lambda: len(self.calls) >= step["count"], 10)
+                assert eventually(lambda: len(self.calls) >= step["count"])
             case "sleep":
                 time.sleep(step["ms"] / 1000)
             case "shutdown":
@@ -370,7 +370,7 @@ class Case:
             ]
         if "calls" in step:
             # A tool runs beside the script: calls that nobody has waited for may come a little later.
-            eventually(lambda: len(self.calls) - self.calls_seen >= len(step["calls"]), 10)
+            eventually(lambda: len(self.calls) - self.calls_seen >= len(step["calls"]))
             calls, self.calls_seen = self.calls[self.calls_seen :], len(self.calls)
             assert [name for name, _ in calls] == [value_of(name) for name, _ in step["calls"]]
             for (_, args), (_, wanted) in zip(calls, step["calls"], strict=True):

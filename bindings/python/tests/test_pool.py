@@ -15,7 +15,7 @@ from typing import Any
 
 import enclave
 import pytest
-from conftest import eventually
+from conftest import eventually, is_closing
 from enclave import Presets, Status
 
 
@@ -303,15 +303,17 @@ def test_32_threads_share_a_pool() -> None:
 
 
 def test_the_interpreter_runs_on_while_a_call_waits(pool: enclave.Pool) -> None:
-    started = time.monotonic()
-    counted = 0
-    execution = threading.Thread(target=lambda: pool.run("await new Promise((r) => setTimeout(r, 300))"))
-    execution.start()
-    while execution.is_alive():
-        counted += 1
-    execution.join()
-    # Another thread that held the interpreter for 300 ms would leave us a few turns at best.
-    assert counted > 1000, f"{counted} in {time.monotonic() - started:.1f} s"
+    go = threading.Event()
+    results: list[Any] = []
+    tools = {"wait": go.wait}
+    # If it held the interpreter, nobody would set the event, and it would time out.
+    waiter = threading.Thread(target=lambda: results.append(pool.run("await tools.wait()", tools=tools)))
+    waiter.start()
+    assert eventually(lambda: pool.stats().active_workers == 1)
+    assert not results
+    go.set()
+    waiter.join()
+    assert results == [True]
 
 
 # --- Console, callbacks, logging
@@ -490,10 +492,12 @@ def test_shutdown_ends_what_runs_after_its_timeout() -> None:
 
 
 def test_shutdown_lets_what_runs_finish(pool: enclave.Pool) -> None:
-    execution = pool.submit("await new Promise((r) => setTimeout(r, 100)); return 'done'")
+    # The script is over when the shutdown has begun.
+    tools = {"end": lambda: eventually(lambda: is_closing(pool))}
+    execution = pool.submit("await tools.end()", tools=tools)
     assert eventually(lambda: pool.stats().active_workers == 1)
-    pool.shutdown(30)
-    assert execution.result(30) == "done"
+    pool.shutdown(300)
+    assert execution.result(300) is True
 
 
 def test_a_pool_that_is_forgotten_warns_and_ends() -> None:

@@ -128,11 +128,8 @@ fn console_lines_go_to_the_execution_or_the_pool_and_are_collected_on_request() 
 #[test]
 fn a_completion_callback_is_called_exactly_once_however_the_execution_ends() {
     let lab = Lab::default();
-    let pool = lab.build(impatient(
-        PoolConfig { queue_timeout: Duration::from_millis(100), ..config(1) },
-        crate::pool::deadlines::Patience { kill: Duration::from_millis(10), ..PATIENT },
-    ));
-    let pool = pool.unwrap();
+    let patience = crate::pool::deadlines::Patience { kill: Duration::from_millis(10), ..PATIENT };
+    let pool = lab.build(impatient(config(1), patience)).unwrap();
     let (told, outcomes) = mpsc::channel::<Arc<Outcome>>();
     let submit = |source: &str| {
         let told = told.clone();
@@ -144,10 +141,15 @@ fn a_completion_callback_is_called_exactly_once_however_the_execution_ends() {
     assert_eq!(next(), Status::Ok);
     submit("panic");
     assert_eq!(next(), Status::Internal);
+    let hurried_lab = Lab::default();
+    let hurried = hurried_lab.pool(PoolConfig { queue_timeout: Duration::from_millis(50), ..config(1) });
+    hurried_lab.begin(&hurried, "gate a");
+    let waiting = told.clone();
+    hurried.submit_with("1", Default::default(), move |outcome| waiting.send(outcome).unwrap()).unwrap();
+    assert_eq!(next(), Status::QueueTimeout);
+    drop(hurried);
     let running = submit("gate a");
     lab.wait_begun("gate a", 1);
-    submit("1");
-    assert_eq!(next(), Status::QueueTimeout);
     let waiting = submit("1");
     waiting.cancel().unwrap();
     assert_eq!(next(), Status::Cancelled);

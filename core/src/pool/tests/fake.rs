@@ -25,13 +25,13 @@ use crate::contract::{Control, Host, KillReason, Launcher, RecycleReason, Report
 use crate::error::{Error, Status};
 use crate::execution::{ConsoleLevel, ConsoleLine, ExecutionStats, Outcome, ToolCall, ToolReply};
 use crate::pool::deadlines::Patience;
-use crate::pool::{Pool, PoolBuilder};
+use crate::pool::{Execution, Pool, PoolBuilder};
 use crate::value::Value;
 
 /// Longer than anything takes on a busy machine: a test that waits so long has failed.
-pub(super) const FOREVER: Duration = Duration::from_secs(60);
+pub(super) const FOREVER: Duration = Duration::from_secs(300);
 /// A time that would be noticed if it were waited.
-pub(super) const LONG: Duration = Duration::from_secs(600);
+pub(super) const LONG: Duration = Duration::from_secs(3000);
 
 /// A pool's configuration for tests: nothing is warm, nothing times out.
 pub(super) fn config(max_workers: usize) -> PoolConfig {
@@ -119,6 +119,18 @@ impl Lab {
 
     pub(super) fn wait_until(&self, mut what: impl FnMut(&Seen) -> bool) {
         self.wait(|seen| what(seen).then_some(()));
+    }
+
+    /// Submits a source until it has begun: where the queue has a short timeout, it too may wait too long.
+    pub(super) fn begin(&self, pool: &Pool, source: &str) -> Execution {
+        let has_begun = || self.seen().begun.iter().any(|begun| begun == source);
+        loop {
+            let execution = pool.submit(source, Default::default()).unwrap();
+            eventually("it has begun or waited too long", || has_begun() || execution.is_done());
+            if has_begun() {
+                return execution;
+            }
+        }
     }
 
     /// Waits until a source was begun so many times.
