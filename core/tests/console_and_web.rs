@@ -7,15 +7,21 @@
 use std::time::{Duration, Instant};
 
 use enclave_core::{
-    ConsoleLevel, Error, ExecutionLimits, ExecutionOptions, HostAllocator, LimitUnit, Message, Outcome, Pool,
-    PoolConfig, Status, Value, json,
+    ConsoleLevel, Error, ExecutionLimits, ExecutionOptions, HostAllocator, Isolation, LimitUnit, Message, Outcome,
+    Pool, PoolConfig, Status, Value, json,
 };
 
 #[global_allocator]
 static ALLOCATOR: HostAllocator = HostAllocator;
 
 fn config() -> PoolConfig {
-    PoolConfig { min_workers: 1, max_workers: 1, max_messages_per_second: 100_000, ..PoolConfig::default() }
+    PoolConfig {
+        isolation: Isolation::Thread,
+        min_workers: 1,
+        max_workers: 1,
+        max_messages_per_second: 100_000,
+        ..PoolConfig::default()
+    }
 }
 
 fn pool() -> Pool {

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use enclave_core::{
-    Error, ExecutionLimits, ExecutionOptions, HostAllocator, Pool, PoolConfig, Preset, RecycleReason, ScriptError,
-    Status, ToolCall, ToolReply, Value,
+    Error, ExecutionLimits, ExecutionOptions, HostAllocator, Isolation, Pool, PoolConfig, Preset, RecycleReason,
+    ScriptError, Status, ToolCall, ToolReply, Value,
 };
 
 #[global_allocator]
@@ -22,6 +22,7 @@ const MIB: u64 = 1024 * 1024;
 /// A pool of one worker that never times out by accident.
 fn config() -> PoolConfig {
     let mut config = PoolConfig::preset(Preset::Standard);
+    config.isolation = Isolation::Thread;
     (config.min_workers, config.max_workers) = (1, 1);
     config
 }
