@@ -57,7 +57,8 @@ func (i Isolation) MarshalText() ([]byte, error) { return []byte(i.String()), ni
 // an error that names the setting, the value and what is accepted. In the following, defaults are those of Default; the
 // presets have others.
 type Config struct {
-	// Isolation is where workers run. Default: threads; STRICT and SECURE: processes.
+	// Isolation is where workers run. Default, and in all presets: processes. Zero is [IsolationThread], so in a Config
+	// that is written as a literal it cannot be told from the default: for threads, start from Default().
 	Isolation Isolation
 	// MinWorkers are kept warm, 0 to MaxWorkers. Default: 2, or MaxWorkers if that is smaller.
 	MinWorkers int
@@ -90,9 +91,13 @@ type Config struct {
 	// JIT lets worker processes compile scripts to machine code; else they are interpreted, slower and with less of the
 	// engine exposed. Workers that are threads always compile. Default: true; STRICT: false.
 	JIT bool
-	// RequireSandbox refuses to make a pool with ErrUnsupported where a part of the sandbox around worker processes
+	// RequireSandbox refuses to make a pool with ErrUnsupported where any part of the sandbox around worker processes
 	// cannot be had; else the pool does without it, and [Stats] says so. Default: false.
 	RequireSandbox bool
+	// RequireSeccomp refuses to make a pool with ErrUnsupported where worker processes cannot have the filter of system
+	// calls, the part of their sandbox on which most depends. It says nothing of threads. Default: false; STRICT and
+	// SECURE: true.
+	RequireSeccomp bool
 	// WorkerPath is the executable enclave-worker, for process isolation. Default: it is searched for, as what the
 	// environment variable ENCLAVE_WORKER names, beside the library, in ../libexec/enclave from there, and in PATH.
 	WorkerPath string
@@ -194,6 +199,7 @@ var poolSettings = []setting[Config]{
 	{14, func(c *Config) any { return &c.StatsInterval }},
 	{15, func(c *Config) any { return &c.JIT }},
 	{16, func(c *Config) any { return &c.RequireSandbox }},
+	{17, func(c *Config) any { return &c.RequireSeccomp }},
 }
 
 var limitSettings = []setting[Limits]{

@@ -31,8 +31,8 @@ const _: () = {
 
 /// No setting.
 pub const ENCLAVE_SETTING_NONE: enclave_setting_t = 0;
-/// Where workers run: `ENCLAVE_ISOLATION_THREAD` or `ENCLAVE_ISOLATION_PROCESS`. Default thread; presets process,
-/// process, thread, thread.
+/// Where workers run: `ENCLAVE_ISOLATION_THREAD` or `ENCLAVE_ISOLATION_PROCESS`. Default, and in all
+/// presets: process.
 pub const ENCLAVE_SETTING_ISOLATION: enclave_setting_t = 1;
 /// Workers kept warm, 0 to `max_workers`. Default 2, or `max_workers` where that is smaller; presets 2, 2, 2, 4.
 pub const ENCLAVE_SETTING_MIN_WORKERS: enclave_setting_t = 2;
@@ -69,9 +69,13 @@ pub const ENCLAVE_SETTING_STATS_INTERVAL_MS: enclave_setting_t = 14;
 /// 1: let worker processes compile script to machine code. 0: script is interpreted, slower and with less of the engine
 /// exposed. Workers that are threads always compile. Default 1; presets 0, 1, 1, 1.
 pub const ENCLAVE_SETTING_JIT: enclave_setting_t = 15;
-/// 1: refuse to make a pool where a part of the sandbox of process isolation cannot be had (UNSUPPORTED). 0: do without
+/// 1: refuse to make a pool where any part of the sandbox of process isolation cannot be had (UNSUPPORTED). 0: do without
 /// it, and say so in `enclave_pool_stats_t.sandbox_missing`. Default 0.
 pub const ENCLAVE_SETTING_REQUIRE_SANDBOX: enclave_setting_t = 16;
+/// 1: refuse to make a pool where worker processes cannot have the filter of system calls (seccomp), the part of their
+/// sandbox on which most depends (UNSUPPORTED). 0: do without it, as with other parts. It says nothing of threads.
+/// Default 0; presets 1, 1, 0, 0.
+pub const ENCLAVE_SETTING_REQUIRE_SECCOMP: enclave_setting_t = 17;
 /// Wall-clock milliseconds from the start on a worker (waiting in the queue not counted), at least 1. Presets 5000,
 /// 15 000, 30 000 (default), 60 000.
 pub const ENCLAVE_SETTING_TIMEOUT_MS: enclave_setting_t = 100;
@@ -125,6 +129,7 @@ static SETTINGS: &[Setting] = &[
     pool(ENCLAVE_SETTING_STATS_INTERVAL_MS, c"stats_interval_ms", |c| ms(c.stats_interval), |c, v| v.ms().map(|v| c.stats_interval = v)),
     pool(ENCLAVE_SETTING_JIT, c"jit", |c| c.jit.into(), |c, v| v.flag().map(|v| c.jit = v)),
     pool(ENCLAVE_SETTING_REQUIRE_SANDBOX, c"require_sandbox", |c| c.require_sandbox.into(), |c, v| v.flag().map(|v| c.require_sandbox = v)),
+    pool(ENCLAVE_SETTING_REQUIRE_SECCOMP, c"require_seccomp", |c| c.require_seccomp.into(), |c, v| v.flag().map(|v| c.require_seccomp = v)),
     limit(ENCLAVE_SETTING_TIMEOUT_MS, c"timeout_ms", |l| ms(l.timeout), |l, v| v.ms().map(|v| l.timeout = v)),
     limit(ENCLAVE_SETTING_CPU_TIME_LIMIT_MS, c"cpu_time_limit_ms", |l| l.cpu_time_limit.map_or(0, ms), |l, v| v.ms().map(|v| l.cpu_time_limit = (!v.is_zero()).then_some(v))),
     limit(ENCLAVE_SETTING_MAX_TOOL_CALLS, c"max_tool_calls", |l| l.max_tool_calls.into(), |l, v| v.int().map(|v| l.max_tool_calls = v)),

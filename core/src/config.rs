@@ -87,15 +87,18 @@ pub enum Isolation {
 /// How many workers a pool has and what they may use.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PoolConfig {
-    /// Where workers run. Default: thread; STRICT and SECURE: process.
+    /// Where workers run. Default, and in all presets: process.
     pub isolation: Isolation,
     /// Path of the executable `enclave-worker`, for process isolation. Default: none, which searches for it: what the
     /// environment variable `ENCLAVE_WORKER` names; beside the library or program that this is linked into; in
     /// `../libexec/enclave` from there; in `PATH`.
     pub worker_path: Option<PathBuf>,
-    /// Refuse to make a pool where a part of the sandbox of process isolation cannot be had. Default false: what is
+    /// Refuse to make a pool where any part of the sandbox of process isolation cannot be had. Default false: what is
     /// missing is in [`PoolStats::sandbox_missing`](crate::PoolStats::sandbox_missing).
     pub require_sandbox: bool,
+    /// Refuse to make a pool where the filter of system calls (seccomp) cannot be had, the part of the sandbox on which
+    /// most depends. It says nothing of threads. Default false; STRICT and SECURE true.
+    pub require_seccomp: bool,
     /// A directory of cgroup v2 that is delegated to this process, with the controllers `memory` and `pids` enabled for
     /// its children: every worker process gets a group of its own in it, with `memory.max` and `pids.max`. Default none.
     pub cgroup: Option<PathBuf>,
@@ -167,9 +170,10 @@ impl Default for PoolConfig {
     fn default() -> Self {
         let max_workers = std::thread::available_parallelism().map_or(1, |n| n.get()).min(MAX_WORKERS);
         PoolConfig {
-            isolation: Isolation::Thread,
+            isolation: Isolation::Process,
             worker_path: None,
             require_sandbox: false,
+            require_seccomp: false,
             cgroup: None,
             jit: true,
             min_workers: 2.min(max_workers),
@@ -197,12 +201,10 @@ impl PoolConfig {
         let pick = |row: [u64; 4]| row[preset as usize];
         let secs = |row| Duration::from_secs(pick(row));
         PoolConfig {
-            isolation: match preset {
-                Preset::Strict | Preset::Secure => Isolation::Process,
-                Preset::Standard | Preset::Permissive => Isolation::Thread,
-            },
+            isolation: Isolation::Process,
             worker_path: None,
             require_sandbox: false,
+            require_seccomp: matches!(preset, Preset::Strict | Preset::Secure),
             cgroup: None,
             jit: preset != Preset::Strict,
             min_workers: pick([2, 2, 2, 4]) as usize,

@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use enclave_core::{
-    ConsoleLevel, Error, ExecutionLimits, ExecutionOptions, HostAllocator, LimitUnit, Message, Outcome, Pool,
-    PoolConfig, Status, Value, json,
+    ConsoleLevel, Error, ExecutionLimits, ExecutionOptions, HostAllocator, Isolation, LimitUnit, Message, Outcome,
+    Pool, PoolConfig, Status, Value, json,
 };
 
 #[global_allocator]
@@ -18,8 +18,13 @@ static ALLOCATOR: HostAllocator = HostAllocator;
 const LONG: Duration = Duration::from_secs(300);
 
 fn config() -> PoolConfig {
-    let mut config =
-        PoolConfig { min_workers: 1, max_workers: 1, max_messages_per_second: 100_000, ..PoolConfig::default() };
+    let mut config = PoolConfig {
+        isolation: Isolation::Thread,
+        min_workers: 1,
+        max_workers: 1,
+        max_messages_per_second: 100_000,
+        ..PoolConfig::default()
+    };
     (config.queue_timeout, config.limits.timeout) = (LONG, LONG);
     config
 }

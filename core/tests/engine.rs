@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use enclave_core::{
-    Error, ExecutionLimits, ExecutionOptions, HostAllocator, Pool, PoolConfig, Preset, RecycleReason, ScriptError,
-    Status, ToolCall, ToolReply, Value,
+    Error, ExecutionLimits, ExecutionOptions, HostAllocator, Isolation, Pool, PoolConfig, Preset, RecycleReason,
+    ScriptError, Status, ToolCall, ToolReply, Value,
 };
 
 #[global_allocator]
@@ -25,6 +25,7 @@ const LONG: Duration = Duration::from_secs(300);
 /// A pool of one worker that never times out by accident.
 fn config() -> PoolConfig {
     let mut config = PoolConfig::preset(Preset::Standard);
+    config.isolation = Isolation::Thread;
     (config.min_workers, config.max_workers) = (1, 1);
     (config.queue_timeout, config.limits.timeout) = (LONG, LONG);
     config

@@ -3,7 +3,7 @@
 // Loom's models need no engine.
 #![cfg(not(loom))]
 
-use enclave_core::{HostAllocator, Pool, PoolConfig, Preset};
+use enclave_core::{HostAllocator, Isolation, Pool, PoolConfig, Preset};
 
 #[global_allocator]
 static ALLOCATOR: HostAllocator = HostAllocator;
@@ -17,6 +17,7 @@ fn resident() -> u64 {
 #[test]
 fn memory_stays_flat_over_many_executions() {
     let mut config = PoolConfig::preset(Preset::Standard);
+    config.isolation = Isolation::Thread;
     (config.min_workers, config.max_workers) = (1, 1);
     config.max_executions_per_worker = u64::MAX;
     let pool = Pool::new(config).unwrap();

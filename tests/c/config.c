@@ -11,7 +11,7 @@ static void the_presets_have_the_published_numbers(void) {
         enclave_setting_t setting;
         uint64_t values[4];
     } table[] = {
-        {ENCLAVE_SETTING_ISOLATION, {1, 1, 0, 0}},
+        {ENCLAVE_SETTING_ISOLATION, {1, 1, 1, 1}},
         {ENCLAVE_SETTING_MIN_WORKERS, {2, 2, 2, 4}},
         {ENCLAVE_SETTING_MAX_WORKERS, {4, 8, 16, 32}},
         {ENCLAVE_SETTING_MEMORY_LIMIT_PER_WORKER, {64 * MIB, 128 * MIB, 256 * MIB, 512 * MIB}},
@@ -27,6 +27,7 @@ static void the_presets_have_the_published_numbers(void) {
         {ENCLAVE_SETTING_STATS_INTERVAL_MS, {1000, 1000, 1000, 1000}},
         {ENCLAVE_SETTING_JIT, {0, 1, 1, 1}},
         {ENCLAVE_SETTING_REQUIRE_SANDBOX, {0, 0, 0, 0}},
+        {ENCLAVE_SETTING_REQUIRE_SECCOMP, {1, 1, 0, 0}},
         {ENCLAVE_SETTING_TIMEOUT_MS, {5000, 15000, 30000, 60000}},
         {ENCLAVE_SETTING_CPU_TIME_LIMIT_MS, {2000, 10000, 0, 0}},
         {ENCLAVE_SETTING_MAX_TOOL_CALLS, {10, 50, 100, 1000}},

@@ -64,6 +64,7 @@ fields!(PoolConfig {
     stats_interval,
     worker_path,
     require_sandbox,
+    require_seccomp,
     cgroup,
     jit,
 });

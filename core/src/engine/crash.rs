@@ -82,7 +82,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::config::{PoolConfig, Preset};
+    use crate::config::{Isolation, PoolConfig, Preset};
     use crate::contract::RecycleReason;
     use crate::error::Status;
     use crate::pool::Pool;
@@ -91,6 +91,7 @@ mod tests {
     #[test]
     fn an_abort_in_the_engine_costs_one_execution_and_its_thread() {
         let mut config = PoolConfig::preset(Preset::Standard);
+        config.isolation = Isolation::Thread;
         (config.min_workers, config.max_workers) = (1, 1);
         // The callback runs on the worker's thread, where it stands for the engine's own code.
         let abort = |_| memory::in_engine(|| std::process::abort());

@@ -49,6 +49,9 @@ impl Patience {
 /// See [`Patience::kill`].
 const STARVED: u32 = 4;
 
+/// CPU time that an idle worker may use: what is left to do after an outcome was told, on the slowest machine.
+const IDLE_CPU: Duration = Duration::from_millis(250);
+
 /// A kill that was asked for.
 #[derive(Clone, Copy)]
 pub(super) struct Kill {
@@ -313,17 +316,24 @@ impl State {
         }
     }
 
-    /// Lets go of idle workers that have ended by themselves.
+    /// Lets go of idle workers that have ended by themselves, or that work though nobody has asked them to.
     fn reap_dead(&mut self, effects: &mut Effects) {
         if self.rules.look_for_dead.is_none() {
             return;
         }
-        let has_died = |slot: &Slot| slot.control.as_ref().is_some_and(|control| control.has_died());
-        let dead: Vec<u64> = self.idle.iter().copied().filter(|id| has_died(&self.workers[id])).collect();
-        for worker in dead {
+        for worker in self.idle.clone() {
+            let Some(slot) = self.workers.get_mut(&worker) else { continue };
+            let Some(control) = &slot.control else { continue };
+            let reason = match control.cpu_time() {
+                _ if control.has_died() => RecycleReason::Crash,
+                Some(now) if now.saturating_sub(*slot.idle_cpu.get_or_insert(now)) > IDLE_CPU => {
+                    RecycleReason::Protocol
+                }
+                _ => continue,
+            };
+            effects.wake.push(slot.bell.clone());
             self.idle.retain(|idle| *idle != worker);
-            self.recycle(worker, RecycleReason::Crash);
-            effects.wake.push(self.workers[&worker].bell.clone());
+            self.recycle(worker, reason);
         }
     }
 

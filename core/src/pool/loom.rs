@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::deadlines::Patience;
 use super::shared::Shared;
 use super::{Notifier, Pool, PoolBuilder, start_thread, supervisor};
-use crate::config::PoolConfig;
+use crate::config::{Isolation, PoolConfig};
 use crate::contract::{Control, Host, KillReason, Launcher, Report, Request, Worker};
 use crate::error::{Error, Status};
 use crate::execution::{ExecutionStats, Outcome};
@@ -165,6 +165,7 @@ impl Model {
 
 fn config(max_workers: usize) -> PoolConfig {
     let mut config = PoolConfig {
+        isolation: Isolation::Thread,
         min_workers: 0,
         max_workers,
         warm_on_init: false,

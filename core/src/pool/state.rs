@@ -156,6 +156,8 @@ pub(super) struct Slot {
     executions: u64,
     /// Since when it has had nothing to do, if it rests only because of that.
     idle_since: Option<Instant>,
+    /// Its CPU time when it was first looked at since it is idle.
+    pub idle_cpu: Option<Duration>,
     pub memory: u64,
     pub control: Option<Arc<dyn Control>>,
     /// Wakes its driver.
@@ -383,6 +385,7 @@ impl State {
     fn be_idle(&mut self, worker: u64, now: Instant) {
         let Some(slot) = self.workers.get_mut(&worker) else { return };
         let since = slot.idle_since.take().unwrap_or(now);
+        slot.idle_cpu = None;
         let earlier = |id: &u64| !matches!(self.workers[id].stage, Stage::Idle { since: other } if other > since);
         let place = self.idle.iter().rposition(earlier).map_or(0, |last| last + 1);
         self.idle.insert(place, worker);
@@ -761,6 +764,7 @@ impl Slot {
             since: now,
             executions: 0,
             idle_since: None,
+            idle_cpu: None,
             memory: 0,
             control: None,
             bell: Arc::default(),

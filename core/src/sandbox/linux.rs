@@ -11,7 +11,10 @@ use rustix::process::{
     DumpableBehavior, Pid, Resource, Rlimit, Signal, getppid, getrlimit, set_dumpable_behavior,
     set_parent_process_death_signal, setrlimit,
 };
-use rustix::thread::set_no_new_privs;
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set, remove_capability_from_bounding_set,
+    set_capabilities, set_no_new_privs,
+};
 
 use super::{Parts, SandboxPart, seccomp};
 
@@ -27,11 +30,22 @@ const MEMORY_HEADROOM: u64 = 48 * MIB;
 /// Messages that a worker may hold in several forms at once: as bytes, as values, as the script's.
 const MESSAGES_HELD: u64 = 4;
 
+/// Address space that a worker may take beyond that of its memory: for what is only reserved or was cut to measure, and
+/// for mappings that are not writable. What is touched of it costs page tables, 4 KiB for each 2 MiB.
+const ADDRESS_HEADROOM: u64 = 1024 * MIB;
+
+/// Address space that a worker takes to start. Most of it the engine reserves for machine code.
+const ADDRESS_AT_START: u64 = 512 * MIB;
+const ADDRESS_OF_CODE: u64 = 2048 * MIB;
+
+/// Capabilities that the kernel may know: they are bits.
+const CAPABILITIES: u32 = 64;
+
 /// Threads of a worker, and some to spare; for the group only, since the filter refuses new ones anyway.
 const MAX_THREADS: u64 = 16;
 
 /// Cuts the process off from its parent, but for file descriptor 0: it dies with it, has nothing of its files, directory
-/// and signals, and leaves no core. Fails if the parent is gone, or is not `parent`.
+/// and signals, and leaves no core. A signal that an operator sends ends it. Fails if the parent is gone, or is not `parent`.
 ///
 /// # Safety
 ///
@@ -54,6 +68,10 @@ pub(crate) unsafe fn detach() -> io::Result<()> {
             libc::signal(signal, libc::SIG_DFL);
         }
         libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+        // So is the mask of the thread that has started us, which blocks all that can be.
+        let mut none = std::mem::MaybeUninit::uninit();
+        libc::sigemptyset(none.as_mut_ptr());
+        libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut());
     }
     std::env::set_current_dir("/")?;
     set_no_new_privs(true)?;
@@ -74,6 +92,36 @@ unsafe fn close_one_by_one() -> io::Result<()> {
         unsafe { libc::close(fd) };
     }
     Ok(())
+}
+
+/// Gives up all that the superuser may: nothing here needs it, and some of what is allowed does more with it. For this
+/// thread and those that it makes.
+pub(crate) fn drop_capabilities() -> io::Result<()> {
+    // From what can never be had again. It takes a capability itself: where that is missing there is nothing to lose, as
+    // no program that gives any can be started.
+    for capability in (0..CAPABILITIES).filter_map(|bit| CapabilitySet::from_bits(1 << bit)) {
+        let _ = remove_capability_from_bounding_set(capability);
+    }
+    let _ = clear_ambient_capability_set();
+    let none = CapabilitySets {
+        effective: CapabilitySet::empty(),
+        permitted: CapabilitySet::empty(),
+        inheritable: CapabilitySet::empty(),
+    };
+    if capabilities(None)? != none {
+        set_capabilities(None, none)?;
+    }
+    Ok(())
+}
+
+/// Says that a worker will not find the address space that it needs to start, if so. The limit is the host's.
+pub(crate) fn address_space_problem(jit: bool) -> Option<String> {
+    let needed = ADDRESS_AT_START + if jit { ADDRESS_OF_CODE } else { 0 };
+    let limit = getrlimit(Resource::As).current.filter(|limit| *limit < needed)?;
+    Some(format!(
+        "its address space is limited to {limit} bytes, as that of the host is (RLIMIT_AS, ulimit -v); it needs {needed} \
+         to start, and its memory besides"
+    ))
 }
 
 /// Whether this is still the process that started us.
@@ -130,9 +178,11 @@ pub(crate) fn close_system(budget: &Budget, memory: Memory) -> Parts {
         let most = getrlimit(resource).maximum.map_or(most, |before| before.min(most));
         setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) }).is_ok()
     };
-    let held = memory.data();
+    let held = memory.read();
+    let address_space = |size: u64| size.saturating_add(budget.memory()).saturating_add(ADDRESS_HEADROOM);
     let limited = [
-        held.is_some_and(|held| limit(Resource::Data, held.saturating_add(budget.memory()))),
+        held.as_ref().is_some_and(|held| limit(Resource::Data, held.data.saturating_add(budget.memory()))),
+        held.as_ref().is_some_and(|held| limit(Resource::As, address_space(held.size))),
         limit(Resource::Stack, FIRST_STACK),
         limit(Resource::Nofile, 3),
         limit(Resource::Nproc, 0),
@@ -156,13 +206,23 @@ impl Memory {
         Memory(fs::File::open("/proc/self/statm").ok())
     }
 
-    /// Bytes that count against the limit of data: private writable memory (heap, buffers, stacks).
-    fn data(self) -> Option<u64> {
+    fn read(self) -> Option<Held> {
         let mut statm = String::new();
         self.0?.read_to_string(&mut statm).ok()?;
-        let pages: u64 = statm.split_ascii_whitespace().nth(5)?.parse().ok()?;
-        Some(pages * rustix::param::page_size() as u64)
+        let bytes = |field| {
+            let pages: u64 = statm.split_ascii_whitespace().nth(field)?.parse().ok()?;
+            Some(pages * rustix::param::page_size() as u64)
+        };
+        Some(Held { size: bytes(0)?, data: bytes(5)? })
     }
+}
+
+/// What a process holds, in bytes.
+struct Held {
+    /// Its address space.
+    size: u64,
+    /// What counts against the limit of data: private writable memory (heap, buffers, stacks).
+    data: u64,
 }
 
 /// A group of cgroup v2 for one worker process; removed when it is dropped, which must be after the process has ended.

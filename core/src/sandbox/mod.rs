@@ -5,8 +5,8 @@
 //!
 //! 1. [`detach`], as the first thing the process does: it will die with its parent, has no open file but its socket, no
 //!    environment, no core dumps, and the kernel picks it first when memory runs out.
-//! 2. [`close_files`], while there is one thread only, because landlock holds for the calling thread and those that it
-//!    makes later: no file can be opened any more.
+//! 2. [`drop_capabilities`] and [`close_files`], while there is one thread only, because they hold for the calling thread
+//!    and those that it makes later: no privileges are left, and no file can be opened any more.
 //! 3. [`close_system`], when all threads exist and the engine has started: limits of the kernel and the filter of
 //!    system calls (`seccomp.rs`), for all threads at once.
 //!
@@ -20,13 +20,15 @@ mod linux;
 mod seccomp;
 
 #[cfg(all(target_os = "linux", not(loom)))]
-pub(crate) use linux::{Budget, Group, Memory, close_files, close_system, detach, parent_is};
+pub(crate) use linux::{
+    Budget, Group, Memory, address_space_problem, close_files, close_system, detach, drop_capabilities, parent_is,
+};
 
 /// A part of the sandbox around a worker process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum SandboxPart {
-    /// The filter of system calls.
+    /// The filter of system calls. [`require_seccomp`](crate::PoolConfig::require_seccomp) insists on it.
     Seccomp = 1,
     /// No file can be opened, by landlock. The filter of system calls refuses that too.
     LandlockFiles = 2,

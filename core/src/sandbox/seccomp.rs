@@ -13,7 +13,6 @@ use seccompiler::{
 const ALLOWED: &[c_long] = &[
     // Memory of the heap.
     libc::SYS_brk,
-    libc::SYS_madvise,
     libc::SYS_mremap,
     libc::SYS_munmap,
     // Locks, and threads that wait for each other.
@@ -21,7 +20,6 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_sched_yield,
     libc::SYS_restart_syscall,
     // Clocks, where the kernel does not give them without a call, and waiting: for answers, until a timer is due.
-    libc::SYS_clock_nanosleep,
     libc::SYS_gettimeofday,
     libc::SYS_nanosleep,
     libc::SYS_ppoll,
@@ -44,6 +42,10 @@ const ALLOWED: &[c_long] = &[
     #[cfg(target_arch = "aarch64")]
     libc::SYS_membarrier,
 ];
+
+/// What may be said of memory: it is not needed any more, at once or as soon as somebody else needs it. Other advice would
+/// have the kernel merge pages with those of others, or do what only the superuser may.
+const ADVICE: [libc::c_int; 2] = [libc::MADV_DONTNEED, libc::MADV_FREE];
 
 /// Names a region of memory in /proc, which allocators do.
 const PR_SET_VMA: u64 = 0x5356_4d41;
@@ -86,8 +88,13 @@ fn filter(jit: bool) -> Option<SeccompFilter> {
         allow(libc::SYS_mprotect, rule(std::slice::from_ref(&protection))?);
         allow(libc::SYS_mmap, rule(&[protection, ordinary.clone()])?);
     }
+    for advice in ADVICE {
+        allow(libc::SYS_madvise, rule(&[(2, Eq, advice as u64)])?);
+    }
     // The system's clocks and our own; the negative numbers mean those of other processes.
-    allow(libc::SYS_clock_gettime, rule(&[(0, Le, libc::CLOCK_TAI as u64)])?);
+    for call in [libc::SYS_clock_gettime, libc::SYS_clock_nanosleep] {
+        allow(call, rule(&[(0, Le, libc::CLOCK_TAI as u64)])?);
+    }
     allow(libc::SYS_prctl, rule(&[(0, Eq, PR_SET_VMA)])?);
     // An abort raises its signal; no other process can be meant.
     allow(libc::SYS_tgkill, rule(&[(0, Eq, std::process::id().into())])?);

@@ -63,9 +63,6 @@ pub(super) struct Start {
     /// The process that started the worker, as the worker sees it.
     #[n(5)]
     pub parent: u32,
-    /// What `TZ` is there.
-    #[n(6)]
-    pub time_zone: Option<String>,
 }
 
 /// What a worker says first.

@@ -1,6 +1,6 @@
 //! Where the executable of worker processes is.
 
-use std::ffi::{CStr, OsStr};
+use std::ffi::{CStr, OsStr, OsString};
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
@@ -11,16 +11,20 @@ use crate::error::Error;
 const NAME: &str = "enclave-worker";
 const VARIABLE: &str = "ENCLAVE_WORKER";
 
+/// What can be done where there is no executable.
+const REMEDIES: &str = "install enclave-worker or name it with worker_path, or set isolation to thread, which runs script \
+                        inside of this process";
+
 /// The executable: the configured one, or the first that is found. The error says what was tried.
 pub(super) fn executable(configured: Option<&Path>) -> Result<PathBuf, Error> {
     let named = configured.map(|path| ("worker_path", path.to_owned()));
-    let named = named.or_else(|| std::env::var_os(VARIABLE).map(|path| (VARIABLE, PathBuf::from(path))));
+    let named = named.or_else(|| variable(VARIABLE).map(|path| (VARIABLE, PathBuf::from(path))));
     if let Some((source, path)) = named {
         // The host may change its directory later.
         let path = std::path::absolute(&path).unwrap_or(path);
         return match problem(&path) {
             None => Ok(path),
-            Some(problem) => Err(unsupported(format!("{source} is {}, which {problem}", path.display()))),
+            Some(problem) => Err(unsupported(format!("{source} is {}, which {problem}; {REMEDIES}", path.display()))),
         };
     }
     let candidates = candidates();
@@ -28,11 +32,25 @@ pub(super) fn executable(configured: Option<&Path>) -> Result<PathBuf, Error> {
         return Ok(found.clone());
     }
     let tried: Vec<String> = candidates.iter().map(|path| path.display().to_string()).collect();
+    let environment = match is_privileged() {
+        true => "the environment is not asked, because this program has more rights than its user",
+        false => "the environment variable ENCLAVE_WORKER is not set",
+    };
     Err(unsupported(format!(
-        "the executable {NAME} was not found: neither worker_path nor the environment variable {VARIABLE} is set, and \
-         there is none at {}; install it, name it, or use thread isolation",
+        "the executable {NAME} was not found: worker_path is not set, {environment}, and there is none at {}; {REMEDIES}",
         tried.join(", ")
     )))
+}
+
+/// A variable of the environment, unless whoever has set it has fewer rights than this program.
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|_| !is_privileged())
+}
+
+/// Whether this program has got rights by being started (setuid, file capabilities).
+fn is_privileged() -> bool {
+    // SAFETY: a plain call.
+    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
 
 fn unsupported(reason: String) -> Error {
@@ -61,7 +79,7 @@ fn candidates() -> Vec<PathBuf> {
             places.push(parent.join("libexec").join("enclave").join(NAME));
         }
     }
-    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = variable("PATH").unwrap_or_default();
     places.extend(std::env::split_paths(&path).filter(|place| place.is_absolute()).map(|place| place.join(NAME)));
     places
 }

@@ -9,8 +9,9 @@
 //! worker says of its own use of time is believed only as far as our clock allows.
 
 use std::collections::VecDeque;
+use std::fs::OpenOptions;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
@@ -20,9 +21,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
-use rustix::io::Errno;
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair};
-use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process, pidfd_open, pidfd_send_signal, waitid,
+};
 
 use super::frame::{
     self, Answer, End, Execute, FromWorker, HEADER, Malformed, Ready, Start, ToWorker, Usage, ValuesLeft,
@@ -31,7 +34,7 @@ use crate::config::PoolConfig;
 use crate::contract::{Control, Host, KillReason, Launcher, Pause, RecycleReason, Report, Request, RestDue, Worker};
 use crate::error::Error;
 use crate::execution::{ConsoleLine, ExecutionStats, ToolCall, ToolReply, is_tool_name};
-use crate::sandbox::{Budget, Group, Parts};
+use crate::sandbox::{Budget, Group, Parts, SandboxPart};
 use crate::sync::{Watch, lock, read_clock};
 use crate::value::Value;
 
@@ -54,8 +57,6 @@ pub(crate) struct ProcessLauncher {
     executable: PathBuf,
     config: PoolConfig,
     pool: u64,
-    /// What `TZ` was when the pool was made.
-    time_zone: Option<String>,
 }
 
 impl ProcessLauncher {
@@ -65,7 +66,7 @@ impl ProcessLauncher {
         let mut config = config.clone();
         // The host may change its directory later.
         config.cgroup = config.cgroup.map(|path| std::path::absolute(&path).unwrap_or(path));
-        Ok(ProcessLauncher { executable, config, pool, time_zone: std::env::var("TZ").ok() })
+        Ok(ProcessLauncher { executable, config, pool })
     }
 
     fn startup(&self, what: impl std::fmt::Display) -> Error {
@@ -83,22 +84,22 @@ impl ProcessLauncher {
     /// Starts the process; nothing of it has been heard yet.
     fn spawn(&self, worker_id: u64) -> Result<ProcessWorker, Error> {
         let cannot = |error: io::Error| self.startup(format!("could not be started: {error}"));
-        let (socket, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
-            .map_err(|error| cannot(error.into()))?;
-        let (kills, their_kills) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-            .map_err(|error| cannot(error.into()))?;
+        let (socket, theirs) = sockets(SocketType::STREAM).map_err(cannot)?;
+        let (kills, their_kills) = sockets(SocketType::SEQPACKET).map_err(cannot)?;
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(|error| cannot(error.into()))?;
+        let wake = beyond_standard(wake).map_err(cannot)?;
+        let null = OpenOptions::new().write(true).open("/dev/null");
+        let null = null.map_err(|error| cannot(io::Error::other(format!("/dev/null cannot be opened: {error}"))))?;
         let mut child = Command::new(&self.executable)
             .env_clear()
             .stdin(Stdio::from(theirs))
             .stdout(Stdio::from(their_kills))
-            .stderr(Stdio::null())
+            .stderr(Stdio::from(null))
             .process_group(0)
             .spawn()
             .map_err(cannot)?;
         let id = child.id();
-        let handle = pid(id).ok_or(Errno::INVAL).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
-        let handle = handle.map_err(|error| {
+        let handle = Handle::of(id).map_err(|error| {
             // This once by its id: it has just been started.
             let _ = child.kill().and_then(|()| child.wait());
             cannot(io::Error::other(format!("a handle of its process (pidfd, Linux 5.3) cannot be had: {error}")))
@@ -143,7 +144,6 @@ impl ProcessLauncher {
             max_message_size: self.config.max_message_size,
             jit: self.config.jit,
             parent: std::process::id(),
-            time_zone: self.time_zone.clone(),
         };
         let until = Instant::now() + START_TIMEOUT;
         worker.conversation.push(frame::encode(&start));
@@ -179,18 +179,40 @@ impl ProcessLauncher {
         }
         let mut missing = Parts(ready.sandbox_missing);
         if matches!(worker.group, Some(None)) {
-            missing.add(crate::sandbox::SandboxPart::Cgroup);
+            missing.add(SandboxPart::Cgroup);
         }
-        if self.config.require_sandbox && !missing.required().is_empty() {
-            let names: Vec<&str> = missing.required().to_vec().into_iter().map(|part| part.name()).collect();
+        self.require(missing)?;
+        worker.sandbox_missing = missing;
+        worker.memory = credible(ready.memory, self.config.memory_limit_per_worker);
+        worker.conversation.incoming.max = frame::max_frame(self.config.max_message_size);
+        Ok(())
+    }
+}
+
+impl ProcessLauncher {
+    /// Refuses a worker that lacks what the configuration insists on.
+    fn require(&self, missing: Parts) -> Result<(), Error> {
+        let required = missing.required();
+        if self.config.require_sandbox && !required.is_empty() {
+            let names: Vec<&str> = required.to_vec().into_iter().map(|part| part.name()).collect();
             return Err(Error::Unsupported {
                 feature: "require_sandbox".into(),
-                reason: format!("this system does not give a worker process {}", names.join(", ")),
+                reason: format!(
+                    "this system does not give a worker process {}; set require_sandbox to false to do without",
+                    names.join(", ")
+                ),
             });
         }
-        worker.sandbox_missing = missing;
-        worker.memory = ready.memory;
-        worker.conversation.incoming.max = frame::max_frame(self.config.max_message_size);
+        if self.config.require_seccomp && missing.contains(SandboxPart::Seccomp) {
+            return Err(Error::Unsupported {
+                feature: "require_seccomp".into(),
+                reason:
+                    "this system does not give a worker process the filter of system calls (seccomp), without which \
+                         script that breaks out of the engine can ask anything of the kernel; set require_seccomp to \
+                         false to do without"
+                        .into(),
+            });
+        }
         Ok(())
     }
 }
@@ -205,8 +227,24 @@ impl Launcher for ProcessLauncher {
     }
 }
 
-fn pid(id: u32) -> Option<Pid> {
-    Pid::from_raw(id.try_into().ok()?)
+/// Two ends of a socket.
+fn sockets(kind: SocketType) -> io::Result<(OwnedFd, OwnedFd)> {
+    let (ours, theirs) = socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?;
+    Ok((beyond_standard(ours)?, beyond_standard(theirs)?))
+}
+
+/// The same under a number above those of the standard streams. Where a host has closed one of these, a new descriptor gets
+/// its number, and whatever is then printed there.
+fn beyond_standard(fd: OwnedFd) -> io::Result<OwnedFd> {
+    match fd.as_raw_fd() {
+        0..=2 => Ok(fcntl_dupfd_cloexec(&fd, 3)?),
+        _ => Ok(fd),
+    }
+}
+
+/// What a worker says of its memory, as far as it can be: sums of it are shown, and decided upon.
+fn credible(memory: u64, limit: u64) -> u64 {
+    memory.min(limit.saturating_mul(2))
 }
 
 /// The clock of the CPU time of a process.
@@ -217,10 +255,39 @@ fn process_cpu_clock(id: u32) -> Option<libc::clockid_t> {
     (!failed).then_some(clock)
 }
 
-/// A child process that is killed and waited for when this is dropped. All goes by its handle: its id may be another's as
-/// soon as somebody else in this process has waited for it.
+/// A child process, by a handle that never means another one: its id may be another's as soon as somebody else in this
+/// process has waited for it.
+struct Handle {
+    pidfd: OwnedFd,
+    id: Pid,
+}
+
+impl Handle {
+    fn of(id: u32) -> io::Result<Handle> {
+        let id = id.try_into().ok().and_then(Pid::from_raw).ok_or(Errno::INVAL)?;
+        Ok(Handle { pidfd: beyond_standard(pidfd_open(id, PidfdFlags::empty())?)?, id })
+    }
+
+    fn kill(&self) {
+        match pidfd_send_signal(&self.pidfd, Signal::KILL) {
+            // A process that has ended needs none.
+            Ok(()) | Err(Errno::SRCH) => {}
+            // Where something refuses this call, as filters do that know an older kernel. The process has not ended, so
+            // the id is its own.
+            Err(_) if !self.has_ended() => drop(kill_process(self.id, Signal::KILL)),
+            Err(_) => {}
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut [PollFd::new(&self.pidfd, PollFlags::IN)], Some(&now)).is_ok_and(|ready| ready > 0)
+    }
+}
+
+/// A child process that is killed and waited for when this is dropped.
 struct Reaped {
-    handle: Arc<OwnedFd>,
+    handle: Arc<Handle>,
     /// Set once it has ended; what is in it is none if somebody else has waited for it.
     status: Option<Option<ExitStatus>>,
 }
@@ -229,9 +296,9 @@ impl Reaped {
     /// Makes sure that it ends, and gives its status.
     fn end(&mut self) -> Option<ExitStatus> {
         *self.status.get_or_insert_with(|| {
-            // It fails if the process has ended. What a dying process has as its status stays.
-            let _ = pidfd_send_signal(&self.handle, Signal::KILL);
-            let wait = || waitid(WaitId::PidFd(self.handle.as_fd()), WaitIdOptions::EXITED);
+            // What a dying process has as its status stays.
+            self.handle.kill();
+            let wait = || waitid(WaitId::PidFd(self.handle.pidfd.as_fd()), WaitIdOptions::EXITED);
             let status = rustix::io::retry_on_intr(wait).ok()??;
             // As `wait` has it.
             let code = status.exit_status().map(|code| code << 8);
@@ -305,7 +372,7 @@ impl Worker for ProcessWorker {
             self.rest_due = RestDue::default();
             self.conversation.push(frame::encode(&ToWorker::Rest { idle }));
             match self.hear_of_rest() {
-                Ok(memory) => self.memory = memory,
+                Ok(memory) => self.memory = credible(memory, self.memory_limit),
                 // The next execution finds it dead.
                 Err(_) => drop(self.process.end()),
             }
@@ -477,7 +544,11 @@ impl Running<'_> {
                 let condemned = reason.filter(|_| condemned);
                 let cpu_time = Duration::from_nanos(usage.cpu_time_ns);
                 let report = Report { result, stats: self.stats(usage, cpu_time), condemned };
-                return Ok(Some(Done { report, memory: usage.memory, rest_due: rest_due.into() }));
+                return Ok(Some(Done {
+                    report,
+                    memory: credible(usage.memory, self.memory_limit),
+                    rest_due: rest_due.into(),
+                }));
             }
             FromWorker::Rested(_) => return Err(Trouble::Protocol("it rests while it executes".into())),
         }
@@ -513,7 +584,7 @@ impl Running<'_> {
             queue_wait: Duration::ZERO,
             run_time,
             cpu_time: cpu_time.min(elapsed),
-            peak_memory: usage.peak_memory.min(self.memory_limit.saturating_mul(2)),
+            peak_memory: credible(usage.peak_memory, self.memory_limit),
             tool_calls: usage.tool_calls.clamp(self.tool_calls, limits.max_tool_calls),
             console_calls: usage.console_calls.clamp(self.console_calls, limits.max_console_calls),
         }
@@ -586,7 +657,7 @@ impl Conversation {
         let mut fds = [
             PollFd::new(&self.socket, interest),
             PollFd::new(&channel.wake, PollFlags::IN),
-            PollFd::new(&channel.handle, PollFlags::IN),
+            PollFd::new(&channel.handle.pidfd, PollFlags::IN),
         ];
         let timeout = until.and_then(|until| Timespec::try_from(until.saturating_duration_since(Instant::now())).ok());
         // If it is interrupted or fails, the caller looks again.
@@ -663,8 +734,7 @@ impl Incoming {
 
 /// What threads other than the driver's may touch of a worker process.
 struct Channel {
-    /// A handle of the process that never means another one.
-    handle: Arc<OwnedFd>,
+    handle: Arc<Handle>,
     /// Where the worker hears of kills while it runs script.
     kills: OwnedFd,
     wake: OwnedFd,
@@ -784,12 +854,10 @@ impl Control for Channel {
     }
 
     fn abandon(&self) {
-        // It fails if the process has ended.
-        let _ = pidfd_send_signal(&self.handle, Signal::KILL);
+        self.handle.kill();
     }
 
     fn has_died(&self) -> bool {
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        poll(&mut [PollFd::new(&self.handle, PollFlags::IN)], Some(&now)).is_ok_and(|ready| ready > 0)
+        self.handle.has_ended()
     }
 }

@@ -5,7 +5,6 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::io;
 use std::os::fd::BorrowedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
@@ -72,15 +71,19 @@ fn serve(misbehave: Misbehave) -> Option<()> {
     if !sandbox::parent_is(start.parent) {
         return None;
     }
-    set_time_zone(start.time_zone.as_deref());
+    set_time_zone();
     let memory = sandbox::Memory::open();
+    let dropped = sandbox::drop_capabilities();
     let mut missing = sandbox::close_files();
-    let engine = (start.protocol == frame::PROTOCOL).then(|| start_engine(&start, misbehave));
+    let engine = (start.protocol == frame::PROTOCOL).then(|| {
+        dropped.map_err(|error| format!("its capabilities could not be dropped: {error}"))?;
+        start_engine(&start, misbehave)
+    });
     let (failure, engine) = match engine {
         // The pool says what is wrong with versions that differ.
         None => (None, None),
         Some(Ok(engine)) => (None, Some(engine)),
-        Some(Err(error)) => (Some(error.to_string()), None),
+        Some(Err(failure)) => (Some(failure), None),
     };
     let budget = Budget { memory_limit: start.memory_limit, max_message_size: start.max_message_size, jit: start.jit };
     missing.0 |= sandbox::close_system(&budget, memory).0;
@@ -111,25 +114,15 @@ fn watch(control: &dyn Control) {
     }
 }
 
-/// Makes this process tell the local time that its host tells: later, the files to look it up cannot be opened.
-fn set_time_zone(of_host: Option<&str>) {
+/// Gives the process the time zone that realms have. The engine looks for that of the process at first use all the same,
+/// and where `TZ` does not name it, in files: these cannot be opened then.
+fn set_time_zone() {
     unsafe extern "C" {
         fn tzset();
     }
-    let link = || std::fs::read_link("/etc/localtime");
-    let zone = match (of_host, link()) {
-        (Some(zone), _) => Some(zone.to_owned()),
-        (None, Ok(target)) => {
-            target.to_str().and_then(|target| target.split_once("/zoneinfo/")).map(|(_, name)| name.to_owned())
-        }
-        (None, Err(error)) if error.kind() == io::ErrorKind::NotFound => Some("UTC".to_owned()),
-        (None, Err(_)) => None,
-    };
     // SAFETY: there is one thread.
     unsafe {
-        if let Some(zone) = zone {
-            std::env::set_var("TZ", zone);
-        }
+        std::env::set_var("TZ", "UTC");
         tzset();
     }
 }
@@ -142,8 +135,11 @@ struct Engine {
     memory: u64,
 }
 
-fn start_engine(start: &Start, misbehave: Misbehave) -> Result<Engine, Error> {
-    let startup = |cause: String| Error::WorkerStartup { cause };
+/// Gives the cause where it fails.
+fn start_engine(start: &Start, misbehave: Misbehave) -> Result<Engine, String> {
+    if let Some(problem) = sandbox::address_space_problem(start.jit) {
+        return Err(problem);
+    }
     let _ = crate::sync::cores();
     if !start.jit {
         engine::disable_jit();
@@ -168,8 +164,12 @@ fn start_engine(start: &Start, misbehave: Misbehave) -> Result<Engine, Error> {
         let served = catch_unwind(AssertUnwindSafe(|| pool.serve(isolate)));
         exit(if matches!(served, Ok(Some(()))) { 0 } else { CUT_OFF })
     })
-    .map_err(|error| startup(format!("the isolate's thread could not be made: {error}")))?;
-    let (control, memory) = is_started.recv().map_err(|_| startup("the isolate's thread has ended".to_owned()))??;
+    .map_err(|error| format!("the isolate's thread could not be made: {error}"))?;
+    let started = is_started.recv().map_err(|_| "the isolate's thread has ended".to_owned())?;
+    let (control, memory) = started.map_err(|error| match error {
+        Error::WorkerStartup { cause } => cause,
+        other => other.to_string(),
+    })?;
     Ok(Engine { begin, control, memory })
 }
 

@@ -22,6 +22,12 @@ fn misbehave(source: &str, execution: u64) -> Option<String> {
             write(&[&(body.len() as u32).to_le_bytes()[..], &body].concat());
             "'framed'".into()
         }
+        "frame-and-spin" => {
+            misbehave(&source.replace("frame-and-spin", "frame"), execution);
+            loop {
+                std::hint::spin_loop();
+            }
+        }
         "write-and-exit" => {
             write(&hex(argument));
             exit(0)
@@ -48,17 +54,18 @@ fn misbehave(source: &str, execution: u64) -> Option<String> {
         "flood" => loop {
             write(&[0; 65536]);
         },
-        "take-memory" => take_memory().to_string(),
+        "take-memory" => take_memory(libc::PROT_READ | libc::PROT_WRITE).to_string(),
+        "take-address-space" => take_memory(libc::PROT_READ).to_string(),
         other => panic!("there is no misbehaviour {other:?}"),
     })
 }
 
 /// Bytes that can be had from the system, in steps of a MiB, up to 4 GiB; they are given back.
-fn take_memory() -> u64 {
+fn take_memory(protection: libc::c_int) -> u64 {
     const STEP: usize = 1 << 20;
     let mut places = Vec::with_capacity(4096);
     while places.len() < places.capacity() {
-        let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
         // SAFETY: new anonymous memory, behind the back of the ledger.
         let place = unsafe { libc::syscall(libc::SYS_mmap, 0, STEP, protection, flags, -1, 0) };
         if place == -1 {
@@ -126,6 +133,10 @@ fn system_call(name: &str) -> String {
         "send-out-of-band" => (libc::SYS_sendto, [0, path, 1, libc::MSG_OOB as usize, 0, 0]),
         "receive-ahead" => (libc::SYS_recvfrom, [0, path, 0, libc::MSG_PEEK as usize, 0, 0]),
         "clock-of-another" => (libc::SYS_clock_gettime, [(!1i64 << 3 | 2) as usize, path, 0, 0, 0, 0]),
+        "sleep-by-another" => (libc::SYS_clock_nanosleep, [(!1i64 << 3 | 2) as usize, 0, path, 0, 0, 0]),
+        "madvise-poison" => (libc::SYS_madvise, [0, 4096, libc::MADV_HWPOISON as usize, 0, 0, 0]),
+        "madvise-merge" => (libc::SYS_madvise, [0, 4096, libc::MADV_MERGEABLE as usize, 0, 0, 0]),
+        "madvise-huge" => (libc::SYS_madvise, [0, 4096, libc::MADV_HUGEPAGE as usize, 0, 0, 0]),
         "mprotect-rwx" => (libc::SYS_mprotect, [0, 4096, rwx, 0, 0, 0]),
         "mmap-rx" => (libc::SYS_mmap, [0, 4096, libc::PROT_EXEC as usize, anonymous, usize::MAX, 0]),
         "write-elsewhere" => (libc::SYS_write, [1, path, 1, 0, 0, 0]),

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use enclave_core::{Execution, ExecutionOptions, Pool, PoolConfig, Preset, RecycleReason, Status};
+use enclave_core::{Execution, ExecutionOptions, Isolation, Pool, PoolConfig, Preset, RecycleReason, Status};
 
 const ORDINARY: [(&str, Status); 6] = [
     ("1+1", Status::Ok),
@@ -51,6 +51,8 @@ impl InUse {
 /// Runs so many executions, and panics if one ends in another way than it must or if what is in use grows.
 pub fn soak(count: usize) {
     let mut config = PoolConfig::preset(Preset::Standard);
+    // What grows would grow in this process.
+    config.isolation = Isolation::Thread;
     (config.min_workers, config.max_workers) = (2, 2);
     config.max_executions_per_worker = 1000;
     config.memory_limit_per_worker = 32 * 1024 * 1024;

@@ -55,7 +55,7 @@ class PoolSettings(Limits, total=False):
     """Settings of a pool, among them the limits of its executions. Sizes are bytes."""
 
     isolation: Isolation
-    """`process` runs each worker in a sandboxed process of its own."""
+    """`process` (default) runs each worker in a sandboxed process of its own, `thread` on a thread of this one."""
     min_workers: int
     max_workers: int
     memory_limit_per_worker: int
@@ -72,7 +72,9 @@ class PoolSettings(Limits, total=False):
     worker_path: str | os.PathLike[str] | None
     """The executable of worker processes; None: the one of this package, or what `ENCLAVE_WORKER` names."""
     require_sandbox: bool
-    """Refuse to make a pool where a part of the sandbox of process isolation cannot be had."""
+    """Refuse to make a pool where any part of the sandbox of process isolation cannot be had."""
+    require_seccomp: bool
+    """Refuse to make a pool where worker processes cannot have the filter of system calls; default in STRICT and SECURE."""
     cgroup: str | os.PathLike[str] | None
     """A directory of cgroup v2 that is delegated to this process."""
     jit: bool

@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::config::PoolConfig;
+use crate::config::{Isolation, PoolConfig};
 use crate::contract::{Control, Host, KillReason, Launcher, RecycleReason, Report, Request, Worker};
 use crate::error::{Error, Status};
 use crate::execution::{ConsoleLevel, ConsoleLine, ExecutionStats, Outcome, ToolCall, ToolReply};
@@ -36,6 +36,7 @@ pub(super) const LONG: Duration = Duration::from_secs(3000);
 /// A pool's configuration for tests: nothing is warm, nothing times out.
 pub(super) fn config(max_workers: usize) -> PoolConfig {
     let mut config = PoolConfig {
+        isolation: Isolation::Thread,
         min_workers: 0,
         max_workers,
         warm_on_init: false,
