@@ -316,7 +316,7 @@ test-debug-engine: stage ## Run tests with SpiderMonkey's assertions and GC zeal
 	$(call step,"Rust tests with the debug engine (several minutes)")
 	$(DEBUG_ENGINE) test -p enclave-core --features debug-engine $(DEBUG_FLAGS) --lib -- engine::
 	$(DEBUG_ENGINE) test -p enclave-core --features debug-engine $(DEBUG_FLAGS) \
-		--test engine --test limits --test console_and_web --test scripts --test steady_state
+		--test engine --test limits --test edges --test console_and_web --test scripts --test steady_state
 	$(call step,"Rust tests under GC zeal (several minutes)")
 	@for zeal in $(GC_ZEAL); do \
 		echo "JS_GC_ZEAL=$$zeal"; \

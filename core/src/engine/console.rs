@@ -26,7 +26,8 @@ use mozjs::rust::wrappers2::{CaptureCurrentStack, JS_DefineProperty, JS_NewPlain
 
 use self::inspect::{Inspector, Stop, Text};
 use super::isolate::{Current, JsResult, State, Thrown, check};
-use super::{convert, exception, host, text};
+use super::memory::{BLOCK, Reserved};
+use super::{convert, exception, host, memory, text};
 use crate::error::{Error, LimitUnit, Message};
 use crate::execution::{ConsoleLevel, ConsoleLine};
 
@@ -47,8 +48,16 @@ pub(super) struct ConsoleState {
     /// Bytes that were printed.
     bytes: Cell<u64>,
     group_depth: Cell<u32>,
-    counters: RefCell<HashMap<String, u32>>,
-    timers: RefCell<HashMap<String, Instant>>,
+    counters: RefCell<Labels<u32>>,
+    timers: RefCell<Labels<Instant>>,
+}
+
+/// What is kept under labels, in the worker's ledger as long as it is.
+type Labels<T> = HashMap<String, (T, Reserved)>;
+
+/// Room for an entry of [`Labels`]: its place in a table that may be half empty and is copied when it grows, and the label.
+fn label_room(label: &str) -> JsResult<Reserved> {
+    memory::reserve(4 * size_of::<(String, (Instant, Reserved))>() + BLOCK + label.len())
 }
 
 impl ConsoleState {
@@ -58,7 +67,7 @@ impl ConsoleState {
     }
 
     /// Moves all lines of a text to the right.
-    fn grouped(&self, text: String, inspector: &Inspector) -> Text {
+    fn grouped(&self, text: String, inspector: &mut Inspector) -> Text {
         let depth = self.group_depth.get().min(MAX_GROUP_INDENT) as usize;
         if depth == 0 {
             return Ok(text);
@@ -225,7 +234,7 @@ impl Call<'_> {
         let max_line = current.request.max_message_size;
         let left = limits.max_console_output.saturating_sub(console.bytes.get());
         let mut inspector = Inspector::new(state, usize::try_from(left.min(max_line)).unwrap_or(usize::MAX));
-        let made = make(cx, &mut inspector).and_then(|text| console.grouped(text, &inspector));
+        let made = make(cx, &mut inspector).and_then(|text| console.grouped(text, &mut inspector));
         if state.killed() {
             return Err(Thrown);
         }
@@ -297,11 +306,19 @@ impl Call<'_> {
             return Ok("default".into());
         }
         let max_line = usize::try_from(self.current.request.max_message_size).unwrap_or(usize::MAX);
-        match Inspector::new(self.state, max_line).argument(cx, value) {
-            Ok(mut label) => {
-                label.truncate(label.floor_char_boundary(MAX_LABEL));
-                Ok(label)
+        if value.get().is_string() {
+            rooted!(&in(cx) let string = value.get().to_string());
+            if text::length(string.handle()) > max_line {
+                return Err(host::throw_too_large(cx, self.state, Message::ConsoleLine));
             }
+            // No unit is less than a byte.
+            let mut label = text::prefix(cx, string.handle(), MAX_LABEL)?;
+            label.truncate(label.floor_char_boundary(MAX_LABEL));
+            return Ok(label);
+        }
+        match Inspector::new(self.state, max_line).argument(cx, value) {
+            // A copy, because the whole text keeps its room.
+            Ok(label) => Ok(label[..label.floor_char_boundary(MAX_LABEL)].to_owned()),
             Err(Stop::Thrown) => Err(Thrown),
             Err(Stop::TooLong) => Err(host::throw_too_large(cx, self.state, Message::ConsoleLine)),
         }
@@ -314,9 +331,16 @@ impl Call<'_> {
             if counters.len() >= MAX_LABELS && !counters.contains_key(&label) {
                 return Err(exception::throw(cx, "RangeError", "console.count: too many counters"));
             }
-            let count = counters.entry(label.clone()).or_default();
-            *count += 1;
-            *count
+            match counters.get_mut(&label) {
+                Some((count, _)) => {
+                    *count += 1;
+                    *count
+                }
+                None => {
+                    counters.insert(label.clone(), (1, label_room(&label)?));
+                    1
+                }
+            }
         };
         self.print_text(cx, ConsoleLevel::Log, format!("{label}: {count}"))
     }
@@ -337,7 +361,8 @@ impl Call<'_> {
                 if timers.len() >= MAX_LABELS {
                     return Err(exception::throw(cx, "RangeError", "console.time: too many timers"));
                 }
-                timers.insert(label, Instant::now());
+                let room = label_room(&label)?;
+                timers.insert(label, (Instant::now(), room));
                 return Ok(());
             }
         }
@@ -346,13 +371,13 @@ impl Call<'_> {
 
     fn time_log(self, cx: &mut JSContext) -> JsResult<()> {
         let label = self.label(cx)?;
-        let started = self.current.console.timers.borrow().get(&label).copied();
+        let started = self.current.console.timers.borrow().get(&label).map(|(started, _)| *started);
         self.print_elapsed(cx, label, started)
     }
 
     fn time_end(self, cx: &mut JSContext) -> JsResult<()> {
         let label = self.label(cx)?;
-        let started = self.current.console.timers.borrow_mut().remove(&label);
+        let started = self.current.console.timers.borrow_mut().remove(&label).map(|(started, _)| started);
         self.print_elapsed(cx, label, started)
     }
 

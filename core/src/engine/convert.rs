@@ -20,13 +20,17 @@ use mozjs::rust::wrappers2::*;
 use num_bigint::BigInt;
 
 use super::isolate::{JsResult, State, Thrown, check};
+use super::memory::BLOCK;
 use super::{memory, text};
 use crate::config::ExecutionLimits;
 use crate::error::{Error, Message};
 use crate::value::{ErrorValue, Value};
 
-/// Bytes that the allocator needs at most beside those that it is asked for.
-const BLOCK: usize = 32;
+/// Bits that a bigint of the engine has at most.
+const MAX_BIGINT_BITS: u64 = 1024 * 1024;
+/// Characters of a key that an error's path shows, and bytes of the whole path.
+const MAX_SEGMENT: usize = 64;
+const MAX_PATH: usize = 1024;
 
 /// What a conversion may still produce.
 pub(super) struct Budget {
@@ -75,9 +79,17 @@ impl Failure {
         self
     }
 
-    /// The path with its root, and the reason.
+    /// The path with its root. What would make it too long is left out at its end.
     pub(super) fn describe(path: &[String], root: &str) -> String {
-        path.iter().rev().fold(root.to_owned(), |whole, segment| whole + segment)
+        let mut whole = root.to_owned();
+        for segment in path.iter().rev() {
+            if whole.len() + segment.len() > MAX_PATH {
+                whole.push('…');
+                break;
+            }
+            whole.push_str(segment);
+        }
+        whole
     }
 
     /// The error of an execution whose result this is; `Thrown` has another one.
@@ -105,16 +117,16 @@ impl Parents<'_> {
     }
 }
 
-/// Copies a value out. Functions and symbols at the top are undefined.
+/// Copies a value out, and says what the copy counts for in the ledger. Functions and symbols at the top are undefined.
 pub(super) fn to_value(
     cx: &mut JSContext,
     state: &State,
     value: Handle<JSVal>,
     mut budget: Budget,
-) -> Result<Value, Failure> {
-    let room = memory::reserve(0).ok_or(Failure::Thrown)?;
-    let mut reader = Reader { state, budget: &mut budget, room };
-    Ok(reader.read(cx, value, None)?.unwrap_or(Value::Undefined))
+) -> Result<(Value, memory::Reserved), Failure> {
+    let mut reader = Reader { state, budget: &mut budget, room: memory::reserve(0)? };
+    let copy = reader.read(cx, value, None)?.unwrap_or(Value::Undefined);
+    Ok((copy, reader.room))
 }
 
 struct Reader<'a> {
@@ -125,15 +137,6 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Counts memory of the copy; the execution ends if there is none.
-    fn take_room(&mut self, bytes: usize) -> JsResult<()> {
-        if self.room.grow(bytes) {
-            return Ok(());
-        }
-        self.state.ledger.refused();
-        Err(Thrown)
-    }
-
     /// None for what is dropped: functions and symbols.
     fn read(
         &mut self,
@@ -141,6 +144,10 @@ impl Reader<'_> {
         value: Handle<JSVal>,
         parents: Option<&Parents>,
     ) -> Result<Option<Value>, Failure> {
+        // Not at objects only: to find each of many values may have taken long.
+        if self.state.killed() {
+            return Err(Failure::Thrown);
+        }
         self.budget.spend(8)?;
         let plain = value.get();
         Ok(Some(if plain.is_undefined() {
@@ -166,22 +173,25 @@ impl Reader<'_> {
 
     fn string(&mut self, cx: &mut JSContext, string: Handle<*mut JSString>) -> Result<String, Failure> {
         // Checked before the copy: every UTF-16 unit is at least one byte of UTF-8.
-        let least = text::length(string);
-        if least as u64 > self.budget.bytes {
+        if text::length(string) as u64 > self.budget.bytes {
             return Err(Failure::TooLarge);
         }
-        // It may take that much while it is made.
         let before = self.room.bytes();
-        self.take_room(BLOCK + least * 3)?;
+        self.room.grow(text::room(string))?;
         let string = text::to_rust(cx, string)?;
         self.room.shrink_to(before + BLOCK + string.capacity());
         self.budget.spend(string.len())?;
         Ok(string)
     }
 
+    /// Whether the budget has room for so many values: each costs 8 bytes, so a sparse giant is refused at once.
+    fn fits(&self, values: u64) -> Result<(), Failure> {
+        if values * 8 > self.budget.bytes { Err(Failure::TooLarge) } else { Ok(()) }
+    }
+
     /// A list with room for so many items, which is counted before it is made.
     fn list<T>(&mut self, length: usize) -> JsResult<Vec<T>> {
-        self.take_room(BLOCK + length * size_of::<T>())?;
+        self.room.grow(BLOCK + length * size_of::<T>())?;
         Ok(Vec::with_capacity(length))
     }
 
@@ -197,9 +207,6 @@ impl Reader<'_> {
         object: Handle<*mut JSObject>,
         outer: Option<&Parents>,
     ) -> Result<Option<Value>, Failure> {
-        if self.state.killed() {
-            return Err(Failure::Thrown);
-        }
         // SAFETY: `object` is rooted by the caller.
         if unsafe { IsCallable(object.get()) } {
             return Ok(None);
@@ -225,7 +232,7 @@ impl Reader<'_> {
                 return Ok(Some(Value::Date(time)));
             }
             ESClass::Error => {
-                self.take_room(BLOCK + size_of::<ErrorValue>())?;
+                self.room.grow(BLOCK + size_of::<ErrorValue>())?;
                 return self.error(cx, object).map(Some);
             }
             ESClass::ArrayBuffer | ESClass::SharedArrayBuffer => return self.bytes(object).map(Some),
@@ -264,10 +271,7 @@ impl Reader<'_> {
         if f64::from(length) != number {
             return Err(Failure::not_transferable("is a proxy of an array with an impossible length"));
         }
-        // Every element costs 8 bytes, so a sparse giant is refused here.
-        if u64::from(length) * 8 > self.budget.bytes {
-            return Err(Failure::TooLarge);
-        }
+        self.fits(length.into())?;
         let mut items = self.list(length as usize)?;
         rooted!(&in(cx) let mut item = UndefinedValue());
         for index in 0..length {
@@ -281,6 +285,8 @@ impl Reader<'_> {
     }
 
     fn map(&mut self, cx: &mut JSContext, here: &Parents) -> Result<Value, Failure> {
+        // SAFETY: the object is a rooted Map.
+        self.fits(u64::from(unsafe { MapSize(cx, here.object) }) * 2)?;
         rooted!(&in(cx) let flat = flatten(cx, here.object, true)?);
         let length = self.collected(cx, flat.handle())? / 2;
         let mut entries = self.list(length as usize)?;
@@ -298,6 +304,8 @@ impl Reader<'_> {
     }
 
     fn set(&mut self, cx: &mut JSContext, here: &Parents) -> Result<Value, Failure> {
+        // SAFETY: the object is a rooted Set.
+        self.fits(unsafe { SetSize(cx, here.object) }.into())?;
         rooted!(&in(cx) let flat = flatten(cx, here.object, false)?);
         let length = self.collected(cx, flat.handle())?;
         let mut items = self.list(length as usize)?;
@@ -324,8 +332,15 @@ impl Reader<'_> {
         let name = self.text_property(cx, object, c"name")?.unwrap_or_else(|| "Error".into());
         let message = self.text_property(cx, object, c"message")?.unwrap_or_default();
         let code = self.text_property(cx, object, c"code")?;
-        let stack = stack_of(cx, object)?;
-        self.budget.spend(stack.as_ref().map_or(0, String::len))?;
+        let stack = match stack_of(cx, object)? {
+            None => None,
+            Some(stack) => {
+                rooted!(&in(cx) let stack = stack);
+                let mut stack = self.string(cx, stack.handle())?;
+                stack.truncate(stack.trim_end().len());
+                Some(stack).filter(|stack| !stack.is_empty())
+            }
+        };
         Ok(Value::Error(Box::new(ErrorValue { name, message, code, stack })))
     }
 
@@ -355,7 +370,7 @@ impl Reader<'_> {
             return Err(Failure::TooLarge);
         }
         self.budget.spend(length)?;
-        self.take_room(BLOCK + length)?;
+        self.room.grow(BLOCK + length)?;
         Ok(Value::Bytes(copy_bytes(object).unwrap_or_default()))
     }
 
@@ -372,7 +387,9 @@ impl Reader<'_> {
                 return Err(Failure::Thrown);
             }
             let key = if id.get().is_int() {
-                id.get().to_int().to_string()
+                let key = id.get().to_int().to_string();
+                self.room.grow(BLOCK + key.capacity())?;
+                key
             } else if id.get().is_string() {
                 rooted!(&in(cx) let string = id.get().to_string());
                 self.string(cx, string.handle())?
@@ -393,14 +410,19 @@ impl Reader<'_> {
 }
 
 fn property_segment(key: &str) -> String {
+    let (key, more) = match key.char_indices().nth(MAX_SEGMENT) {
+        Some((end, _)) => (&key[..end], "…"),
+        None => (key, ""),
+    };
     let identifier = !key.is_empty()
         && !key.starts_with(|c: char| c.is_ascii_digit())
         && key.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '$');
-    if identifier { format!(".{key}") } else { format!("[{key:?}]") }
+    if identifier { format!(".{key}{more}") } else { format!("[{key:?}{more}]") }
 }
 
-/// The stack that the engine recorded when it made this error, which script cannot forge; none if it is no error.
-pub(super) fn stack_of(cx: &mut JSContext, error: Handle<*mut JSObject>) -> JsResult<Option<String>> {
+/// The text of the stack that the engine recorded when it made this error, which script cannot forge; none if it is no
+/// error. The caller roots it.
+pub(super) fn stack_of(cx: &mut JSContext, error: Handle<*mut JSObject>) -> JsResult<Option<*mut JSString>> {
     // SAFETY: `error` is rooted, and so is what the calls give.
     unsafe {
         rooted!(&in(cx) let stack = ExceptionStackOrNull(error.into()));
@@ -410,8 +432,7 @@ pub(super) fn stack_of(cx: &mut JSContext, error: Handle<*mut JSObject>) -> JsRe
         rooted!(&in(cx) let mut string = std::ptr::null_mut::<JSString>());
         let principals = std::ptr::null_mut();
         check(BuildStackString(cx, principals, stack.handle(), string.handle_mut(), 0, StackFormat::SpiderMonkey))?;
-        let text = text::to_rust(cx, string.handle())?;
-        Ok(Some(text.trim_end().to_owned()).filter(|text| !text.is_empty()))
+        Ok(Some(string.get()))
     }
 }
 
@@ -550,7 +571,7 @@ unsafe fn collect(cx: *mut mozjs::context::RawJSContext, argc: u32, vp: *mut JSV
         let args = mozjs::jsapi::CallArgs::from_vp(vp, argc);
         rooted!(&in(cx) let array = (*GetFunctionNativeReserved(args.callee(), 0)).to_object());
         let mut length = 0;
-        if !GetArrayLength(&mut cx, array.handle(), &mut length) {
+        if State::of(&cx).killed() || !GetArrayLength(&mut cx, array.handle(), &mut length) {
             return false;
         }
         for (offset, index) in order.iter().enumerate() {
@@ -566,6 +587,9 @@ unsafe fn collect(cx: *mut mozjs::context::RawJSContext, argc: u32, vp: *mut JSV
 
 /// Copies a value into the current realm.
 pub(super) fn from_value(cx: &mut JSContext, value: &Value, mut out: MutableHandle<JSVal>) -> JsResult<()> {
+    if State::of(cx).killed() {
+        return Err(Thrown);
+    }
     out.set(match value {
         Value::Undefined => UndefinedValue(),
         Value::Null => NullValue(),
@@ -611,11 +635,13 @@ fn object_value(object: *mut JSObject) -> JsResult<JSVal> {
 }
 
 fn bigint_from(cx: &mut JSContext, value: &BigInt) -> JsResult<JSVal> {
-    // Hexadecimal is linear to read, but JavaScript has it for positive numbers only.
+    // Hexadecimal is linear to write and to read, but JavaScript has it for positive numbers only. What is too large for
+    // the engine is not written in decimal in vain.
     let digits = match value.sign() {
-        num_bigint::Sign::Minus => value.to_str_radix(10),
-        _ => format!("0x{}", value.to_str_radix(16)),
+        num_bigint::Sign::Minus if value.bits() <= MAX_BIGINT_BITS => value.to_str_radix(10),
+        _ => format!("0x{}", value.magnitude().to_str_radix(16)),
     };
+    let _room = memory::reserve(digits.capacity())?;
     let start = digits.as_ptr() as *mut Latin1Char;
     let pointer = |ptr| mozjs::jsapi::mozilla::RangedPtr {
         _phantom_0: Default::default(),
@@ -749,5 +775,32 @@ pub(super) fn define_with(
         rooted!(&in(cx) let mut id = mozjs::jsid::VoidId());
         check(JS_StringToId(cx, name.handle(), id.handle_mut()))?;
         check(JS_DefinePropertyById2(cx, object, id.handle(), value, attributes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_shows_the_start_of_long_keys_and_of_itself() {
+        let table = [
+            ("a", ".a".to_owned()),
+            ("$_1", ".$_1".into()),
+            ("1", "[\"1\"]".into()),
+            ("", "[\"\"]".into()),
+            ("a b\u{1}", "[\"a b\\u{1}\"]".into()),
+            (&"k".repeat(MAX_SEGMENT), format!(".{}", "k".repeat(MAX_SEGMENT))),
+            (&"k".repeat(MAX_SEGMENT + 1), format!(".{}…", "k".repeat(MAX_SEGMENT))),
+            (&"\u{1}".repeat(1000), format!("[\"{}\"…]", "\\u{1}".repeat(MAX_SEGMENT))),
+        ];
+        for (key, segment) in table {
+            assert_eq!(property_segment(key), segment);
+        }
+        assert_eq!(Failure::describe(&[".b".into(), "[1]".into(), ".a".into()], "result"), "result.a[1].b");
+        let long = vec![".0123456789".to_owned(); 500];
+        let path = Failure::describe(&long, "result");
+        assert!(path.starts_with("result.0123456789.0123456789") && path.ends_with("9…"), "{path}");
+        assert!(path.len() <= MAX_PATH + '…'.len_utf8(), "{}", path.len());
     }
 }

@@ -8,13 +8,13 @@ use std::ffi::CStr;
 
 use mozjs::context::JSContext;
 use mozjs::gc::{Handle, MutableHandle};
-use mozjs::jsapi::{ESClass, JSErrorReport, JSExnType, JSObject, JSString};
+use mozjs::jsapi::{ESClass, IsCallable, JSErrorReport, JSExnType, JSObject, JSString};
 use mozjs::jsval::{JSVal, StringValue, UndefinedValue};
 use mozjs::rooted;
 use mozjs::rust::borrowed_error_report;
 use mozjs::rust::wrappers2::{
-    GetBuiltinClass, JS_ClearPendingException, JS_ErrorFromException, JS_GetPendingException, JS_GetProperty,
-    PendingExceptionStackInfo,
+    GetBuiltinClass, GetSymbolDescription, JS_ClearPendingException, JS_ErrorFromException, JS_GetPendingException,
+    JS_GetProperty, PendingExceptionStackInfo,
 };
 
 use super::isolate::{JsResult, State, Thrown, check};
@@ -79,7 +79,7 @@ fn from_error(cx: &mut JSContext, object: Handle<*mut JSObject>) -> ScriptError 
         name: text_property(cx, object, c"name", MAX_NAME).unwrap_or_else(|| "Error".into()),
         message: text_property(cx, object, c"message", MAX_TEXT).unwrap_or_default(),
         code: text_property(cx, object, c"code", MAX_NAME),
-        stack: convert::stack_of(cx, object).unwrap_or_default().map(|stack| cut(stack, MAX_TEXT)),
+        stack: stack_text(cx, object),
         ..ScriptError::default()
     };
     clear(cx);
@@ -94,6 +94,16 @@ fn from_error(cx: &mut JSContext, object: Handle<*mut JSObject>) -> ScriptError 
     error
 }
 
+fn stack_text(cx: &mut JSContext, error: Handle<*mut JSObject>) -> Option<String> {
+    let Ok(Some(stack)) = convert::stack_of(cx, error) else {
+        clear(cx);
+        return None;
+    };
+    rooted!(&in(cx) let stack = stack);
+    let stack = bounded_text(cx, stack.handle(), MAX_TEXT)?;
+    Some(stack.trim_end().to_owned()).filter(|stack| !stack.is_empty())
+}
+
 fn place(error: &mut ScriptError, report: &JSErrorReport) {
     error.line = report._base.lineno;
     error.column = report._base.column._base;
@@ -104,21 +114,24 @@ fn place(error: &mut ScriptError, report: &JSErrorReport) {
     }
 }
 
+/// What the engine puts before the text of a value that nobody has caught, and what it has for a text if there is none.
+const UNCAUGHT: &[u8] = b"uncaught exception: ";
+const NO_TEXT: &[u8] = b"unknown (can't convert to string)";
+
 /// A thrown value that is no error: its type and its text.
 fn from_thrown_value(cx: &mut JSContext, exception: Handle<JSVal>) -> ScriptError {
     let (mut line, mut column) = (0, 0);
-    let mut filename: Vec<u8> = Vec::new();
+    let (mut text, mut filename): (Vec<u8>, Vec<u8>) = Default::default();
     rooted!(&in(cx) let mut again = UndefinedValue());
     // It makes text of the value, which for a large bigint takes seconds in one native.
     if !exception.get().is_bigint() {
-        let mut message: Vec<u8> = Vec::new();
         // SAFETY: the targets are vectors that outlive the call. It takes the pending exception, and for an object it
         // may run its toString.
         memory::in_engine(|| unsafe {
             PendingExceptionStackInfo(
                 cx,
                 Some(append_bytes),
-                (&raw mut message).cast(),
+                (&raw mut text).cast(),
                 (&raw mut filename).cast(),
                 &mut line,
                 &mut column,
@@ -128,14 +141,22 @@ fn from_thrown_value(cx: &mut JSContext, exception: Handle<JSVal>) -> ScriptErro
     }
     clear(cx);
     let (name, message, code) = if exception.get().is_object() {
-        // A host of objects are thrown as if they were errors: { name, message, code }. Taken from its root only now: what
-        // has run may have moved it.
+        // Taken from its root only now: what has run may have moved it.
         rooted!(&in(cx) let object = exception.get().to_object());
-        (
-            text_property(cx, object.handle(), c"name", MAX_NAME).unwrap_or_else(|| "object".into()),
-            text_property(cx, object.handle(), c"message", MAX_TEXT).unwrap_or_default(),
-            text_property(cx, object.handle(), c"code", MAX_NAME),
-        )
+        // What its toString says, if it says anything.
+        let text = text.strip_prefix(UNCAUGHT).filter(|text| *text != NO_TEXT).unwrap_or_default();
+        let text = cut(String::from_utf8_lossy(text).into_owned(), MAX_TEXT);
+        // SAFETY: `object` is rooted.
+        if unsafe { IsCallable(object.get()) } {
+            ("function".into(), text, None)
+        } else {
+            // A host of objects are thrown as if they were errors: { name, message, code }.
+            (
+                text_property(cx, object.handle(), c"name", MAX_NAME).unwrap_or_else(|| "object".into()),
+                text_property(cx, object.handle(), c"message", MAX_TEXT).unwrap_or(text),
+                text_property(cx, object.handle(), c"code", MAX_NAME),
+            )
+        }
     } else {
         (type_name(exception.get()).to_owned(), primitive_text(cx, exception).unwrap_or_default(), None)
     };
@@ -143,6 +164,7 @@ fn from_thrown_value(cx: &mut JSContext, exception: Handle<JSVal>) -> ScriptErro
     ScriptError { name, message, code, filename, line, column, ..ScriptError::default() }
 }
 
+/// Takes the first bytes of a text: one more than are kept of it, so that it shows that there were more.
 unsafe extern "C" fn append_bytes(chars: *const std::ffi::c_char, length: usize, target: *mut std::ffi::c_void) {
     // The vector is ours.
     let _host = memory::on(memory::Side::Host);
@@ -150,7 +172,7 @@ unsafe extern "C" fn append_bytes(chars: *const std::ffi::c_char, length: usize,
         // SAFETY: the engine gives `length` readable bytes; the target is the vector handed over with this function.
         unsafe {
             (*target.cast::<Vec<u8>>())
-                .extend_from_slice(std::slice::from_raw_parts(chars.cast(), length.min(MAX_TEXT)))
+                .extend_from_slice(std::slice::from_raw_parts(chars.cast(), length.min(MAX_TEXT + 1)))
         }
     }
 }
@@ -174,7 +196,11 @@ fn type_name(value: JSVal) -> &'static str {
 
 fn primitive_text(cx: &mut JSContext, value: Handle<JSVal>) -> Option<String> {
     if value.get().is_symbol() {
-        return Some("Symbol()".into());
+        rooted!(&in(cx) let symbol = value.get().to_symbol());
+        // SAFETY: `symbol` is rooted; what it gives is rooted at once.
+        rooted!(&in(cx) let description = unsafe { GetSymbolDescription(symbol.handle()) });
+        let description = bounded_text(cx, description.handle(), MAX_TEXT).unwrap_or_default();
+        return Some(format!("Symbol({description})"));
     }
     if value.get().is_bigint() {
         let text = convert::bigint_text(cx, value, MAX_TEXT).ok();
@@ -214,7 +240,8 @@ fn bounded_text(cx: &mut JSContext, string: Handle<*mut JSString>, max: usize) -
     if string.get().is_null() || text::length(string) > LONGEST {
         return None;
     }
-    let text = text::to_rust(cx, string).ok();
+    // Every UTF-16 unit is at least one byte of UTF-8.
+    let text = text::prefix(cx, string, max + 1).ok();
     if text.is_none() {
         clear(cx);
     }
@@ -247,6 +274,10 @@ pub(super) fn make(
     throw(cx, name, message);
     // SAFETY: `out` is rooted.
     check(unsafe { JS_GetPendingException(cx, out.reborrow()) })?;
+    if !out.get().is_object() {
+        // "out of memory", a string of the engine's, in the place of the error.
+        return Err(Thrown);
+    }
     clear(cx);
     rooted!(&in(cx) let object = out.get().to_object());
     let mut set = |key: &str, text: &str| {

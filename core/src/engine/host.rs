@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mozjs::context::{JSContext, RawJSContext};
 use mozjs::gc::{Handle, RootedTraceableBox};
@@ -11,7 +11,7 @@ use mozjs::jsapi::{
     CallArgs, GetFunctionNativeReserved, HandleValueArray, Heap, IsCallable, JS_GetFunctionObject, JSFunction,
     JSNative, JSObject, NewFunctionWithReserved, SetFunctionNativeReserved,
 };
-use mozjs::jsval::{Int32Value, JSVal, ObjectValue, StringValue, UndefinedValue};
+use mozjs::jsval::{JSVal, ObjectValue, StringValue, UndefinedValue};
 use mozjs::rooted;
 use mozjs::rust::wrappers2::{
     AddPromiseReactions, CallOriginalPromiseResolve, JS_ClearPendingException, JS_DefineFunction, JS_FreezeObject,
@@ -204,8 +204,8 @@ fn start_tool_call(
     current.tool_calls.set(current.tool_calls.get() + 1);
 
     let budget = Budget::new(limits, current.request.max_message_size);
-    let value = match convert::to_value(cx, state, argument, budget) {
-        Ok(value) => value,
+    let (value, room) = match convert::to_value(cx, state, argument, budget) {
+        Ok(copied) => copied,
         Err(Failure::Thrown) => return Err(Thrown),
         Err(Failure::TooLarge) => return Err(throw_too_large(cx, state, Message::ToolArgument)),
         Err(Failure::NotTransferable { path, reason }) => {
@@ -221,9 +221,8 @@ fn start_tool_call(
         return Err(Thrown);
     }
     check_pending(state, &current)?;
-    let root = RootedTraceableBox::new(Heap::default());
-    root.set(promise.get());
-    current.pending_tool_calls.borrow_mut().insert(call_id, root);
+    // The argument counts until it is answered: the host has it so long.
+    current.pending_tool_calls.borrow_mut().insert(call_id, promise.get(), room)?;
     args.rval().set(ObjectValue(promise.get()));
 
     let execution_id = current.request.id;
@@ -283,10 +282,10 @@ fn make_too_large(
 /// Settles the promise of a tool call with its answer.
 pub(super) fn settle_tool_call(cx: &mut JSContext, state: &State, answer: Answer) -> JsResult<()> {
     let current = state.current.borrow();
-    let Some(root) = current.pending_tool_calls.borrow_mut().remove(&answer.call_id) else {
+    let Some(promise) = current.pending_tool_calls.borrow_mut().remove(answer.call_id) else {
         return Ok(());
     };
-    rooted!(&in(cx) let promise = root.get());
+    rooted!(&in(cx) let promise = promise);
     rooted!(&in(cx) let mut value = UndefinedValue());
     let limit = current.request.max_message_size;
     let max_depth = current.request.limits.max_value_depth;
@@ -327,17 +326,18 @@ unsafe extern "C" fn set_timeout(cx: *mut RawJSContext, argc: u32, vp: *mut JSVa
     unsafe {
         native(cx, argc, vp, |cx, state, args| {
             require_callable(cx, argument(args, 0), "setTimeout")?;
-            let delay = match argument(args, 1) {
-                value if value.get().is_undefined() => 0.0,
-                value => memory::in_engine(|| mozjs::rust::ToNumber(cx, value)).map_err(|()| Thrown)?,
-            };
-            let mut call = vec![args.get(0).get()];
-            call.extend((2..argc).map(|index| args.get(index).get()));
-            let timer = state.current.borrow().timers.borrow_mut().set(delay, call);
-            match timer {
-                Some(id) => args.rval().set(Int32Value(id as i32)),
-                None => return Err(exception::throw(cx, "RangeError", "setTimeout: too many timers are pending")),
+            // As in browsers: modulo 2 to the 32, and what is negative then is 0.
+            let delay = memory::in_engine(|| mozjs::rust::ToInt32(cx, argument(args, 1))).map_err(|()| Thrown)?;
+            let delay = Duration::from_millis(u64::try_from(delay).unwrap_or(0));
+            if state.current.borrow().timers.borrow().is_full() {
+                return Err(exception::throw(cx, "RangeError", "setTimeout: too many timers are pending"));
             }
+            rooted!(&in(cx) let call = match argc {
+                0..=2 => args.get(0).to_object(),
+                _ => jobs::with_arguments(cx, args)?,
+            });
+            let id = state.current.borrow().timers.borrow_mut().set(delay, call.get())?;
+            args.rval().set(convert::number(id as f64));
             Ok(())
         })
     }
@@ -346,10 +346,14 @@ unsafe extern "C" fn set_timeout(cx: *mut RawJSContext, argc: u32, vp: *mut JSVa
 unsafe extern "C" fn clear_timeout(cx: *mut RawJSContext, argc: u32, vp: *mut JSVal) -> bool {
     // SAFETY: called by the engine.
     unsafe {
-        native(cx, argc, vp, |_cx, state, args| {
-            let id = args.get(0).get();
-            if id.is_number() {
-                state.current.borrow().timers.borrow_mut().clear(id.to_number() as u32);
+        native(cx, argc, vp, |cx, state, args| {
+            let id = argument(args, 0);
+            // What is neither names no timer, and to make a number of it could run script, or throw.
+            if id.get().is_number() || id.get().is_string() {
+                let id = mozjs::rust::ToInt32(cx, id).map_err(|()| Thrown)?;
+                if let Ok(id) = u64::try_from(id) {
+                    state.current.borrow().timers.borrow_mut().clear(id);
+                }
             }
             args.rval().set(UndefinedValue());
             Ok(())
@@ -384,7 +388,9 @@ unsafe extern "C" fn run_microtask(cx: *mut RawJSContext, argc: u32, vp: *mut JS
         native(cx, argc, vp, |cx, state, args| {
             rooted!(&in(cx) let callback = *GetFunctionNativeReserved(args.callee(), 0));
             rooted!(&in(cx) let mut ignored = UndefinedValue());
-            let called = jobs::call(cx, callback.handle(), HandleValueArray::empty(), ignored.handle_mut());
+            rooted!(&in(cx) let this = UndefinedValue());
+            let called =
+                jobs::call(cx, this.handle(), callback.handle(), HandleValueArray::empty(), ignored.handle_mut());
             if called.is_err() {
                 rooted!(&in(cx) let mut exception = UndefinedValue());
                 if state.killed() || !JS_GetPendingException(cx, exception.handle_mut()) {

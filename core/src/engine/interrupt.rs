@@ -25,6 +25,15 @@ const INTERNAL_KILL: u64 = 0xff;
 /// gets. More would keep it, and its memory, from ever coming back to a busy machine.
 const ABANDONED_NICE: libc::c_int = 5;
 
+/// Who has ended an execution.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) enum Killed {
+    /// The pool, for this reason.
+    Outside(KillReason),
+    /// The isolate itself.
+    Inside,
+}
+
 /// An answer to a tool call.
 pub(super) struct Answer {
     pub call_id: u64,
@@ -82,46 +91,44 @@ impl Link {
         self.word.store(execution_id << 8, Ordering::SeqCst);
     }
 
-    /// Ends the execution: from here on a kill or an answer for it goes nowhere. Returns the reason if it was killed
-    /// from outside.
-    pub(super) fn end(&self) -> Option<KillReason> {
+    /// Ends the execution: from here on a kill or an answer for it goes nowhere. Says whether it was killed.
+    pub(super) fn end(&self) -> Option<Killed> {
         let word = self.word.swap(0, Ordering::SeqCst);
-        self.answers().execution_id = 0;
-        reason(word)
+        let mut answers = self.answers();
+        answers.execution_id = 0;
+        let late = std::mem::take(&mut answers.waiting);
+        drop(answers);
+        drop(late);
+        (word & 0xff != 0).then(|| reason(word).map_or(Killed::Inside, Killed::Outside))
     }
 
     pub(super) fn killed(&self) -> bool {
         self.word.load(Ordering::Relaxed) & 0xff != 0
     }
 
-    /// The reason of a kill from outside.
-    pub(super) fn kill_reason(&self) -> Option<KillReason> {
-        reason(self.word.load(Ordering::SeqCst))
-    }
-
-    /// Ends the running execution from inside. False if it is already being ended.
+    /// Ends the running execution from inside. False if there is none, or it is already being ended.
     pub(super) fn kill_from_inside(&self) -> bool {
-        let word = self.word.load(Ordering::SeqCst);
-        if word & 0xff != 0
-            || self.word.compare_exchange(word, word | INTERNAL_KILL, Ordering::SeqCst, Ordering::SeqCst).is_err()
-        {
-            return false;
+        let killed = self.mark_killed_inside();
+        if killed {
+            self.context.request_interrupt_callback();
         }
-        self.context.request_interrupt_callback();
-        true
+        killed
     }
 
     /// Like [`Link::kill_from_inside`], but may be called inside the engine's allocator: takes no engine lock.
     pub(super) fn kill_from_allocator(&self) -> bool {
-        let word = self.word.load(Ordering::SeqCst);
-        if word == 0
-            || word & 0xff != 0
-            || self.word.compare_exchange(word, word | INTERNAL_KILL, Ordering::SeqCst, Ordering::SeqCst).is_err()
-        {
-            return false;
+        let killed = self.mark_killed_inside();
+        if killed {
+            self.context.request_interrupt_callback_can_wait();
         }
-        self.context.request_interrupt_callback_can_wait();
-        true
+        killed
+    }
+
+    fn mark_killed_inside(&self) -> bool {
+        let word = self.word.load(Ordering::SeqCst);
+        word != 0
+            && word & 0xff == 0
+            && self.word.compare_exchange(word, word | INTERNAL_KILL, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }
 
     /// Asks the engine to call back soon, without ending anything; takes no engine lock.

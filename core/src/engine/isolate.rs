@@ -4,7 +4,6 @@
 //! and dropped before the runtime. Host functions find it through the context's private pointer.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::rc::Rc;
@@ -28,12 +27,13 @@ use mozjs::rust::wrappers2::{
 
 use super::cache::Cache;
 use super::console::ConsoleState;
-use super::interrupt::{Link, thread_cpu_time};
+use super::interrupt::{Killed, Link, thread_cpu_time};
 use super::jobs::Timers;
+use super::kept::Kept;
 use super::memory::{Attached, Ledger};
 use super::realm::{self, Realms};
 use super::{convert, exception, jobs, new_runtime, script};
-use crate::contract::{Host, KillReason, Pause, RecycleReason, Report, Request};
+use crate::contract::{Host, Pause, RecycleReason, Report, Request};
 use crate::error::{Error, Message};
 use crate::execution::ExecutionStats;
 use crate::rate::TokenBucket;
@@ -107,7 +107,8 @@ pub(super) struct Current {
     pub frozen_time: f64,
     pub bucket: RefCell<TokenBucket>,
     pub tool_calls: Cell<u32>,
-    pub pending_tool_calls: RefCell<HashMap<u64, RootedTraceableBox<Heap<*mut JSObject>>>>,
+    /// The promises of the tool calls that wait, by their numbers.
+    pub pending_tool_calls: RefCell<Kept>,
     pub timers: RefCell<Timers>,
     pub console: ConsoleState,
     /// Which lazy properties of the global have been made, a bit each.
@@ -153,11 +154,11 @@ impl State {
     }
 
     /// The error of an execution that was ended.
-    fn kill_error(&self, reason: Option<KillReason>) -> Error {
+    fn kill_error(&self, killed: Killed) -> Error {
         let current = self.current.borrow();
-        match reason {
-            Some(reason) => reason.error(&current.request.limits),
-            None => current.kill_error.borrow_mut().take().unwrap_or_else(|| self.ledger.error()),
+        match killed {
+            Killed::Outside(reason) => reason.error(&current.request.limits),
+            Killed::Inside => current.kill_error.borrow_mut().take().unwrap_or_else(|| self.ledger.error()),
         }
     }
 }
@@ -312,20 +313,20 @@ impl Isolate {
 
         let result = catch_unwind(AssertUnwindSafe(|| self.run()));
 
-        let reason = self.state.link.kill_reason();
-        let killed = self.state.killed();
+        let killed = self.state.link.end();
         self.state.ledger.end();
-        self.state.link.end();
         let mut condemned = None;
         let result = match result {
             Err(panic) => {
                 condemned = Some(RecycleReason::Internal);
                 Err(Error::Internal { message: crate::error::panic_message(&*panic) })
             }
-            Ok(_) if killed => Err(self.state.kill_error(reason)),
-            Ok(result) => result,
+            Ok(result) => match killed {
+                Some(killed) => Err(self.state.kill_error(killed)),
+                None => result,
+            },
         };
-        if condemned.is_none() && killed {
+        if condemned.is_none() && killed.is_some() {
             condemned = result.as_ref().err().and_then(RecycleReason::of).or(Some(RecycleReason::Internal));
         }
         let current = std::mem::replace(&mut *self.state.current.borrow_mut(), Current::none());
@@ -363,7 +364,7 @@ impl Isolate {
         jobs::settle(cx, state, result.handle_mut())?;
         let budget = convert::Budget::new(&request.limits, request.max_message_size);
         match convert::to_value(cx, state, result.handle(), budget) {
-            Ok(value) => Ok(value),
+            Ok((value, _room)) => Ok(value),
             Err(convert::Failure::Thrown) => Err(Stop::Thrown),
             Err(failure) => Err(Stop::Error(failure.into_result_error(request.max_message_size))),
         }

@@ -2,75 +2,84 @@
 //! settled or nothing can settle it any more.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
 use mozjs::context::JSContext;
-use mozjs::gc::{Handle, MutableHandle, RootedTraceableBox};
+use mozjs::gc::{Handle, MutableHandle};
 use mozjs::glue::JS_GetPromiseResult;
 use mozjs::jsapi::{
-    ExceptionStackBehavior, GetExecutionGlobalFromJSMicroTask, HandleValueArray, Heap, JSObject, PromiseState,
-    ToMaybeWrappedJSMicroTask,
+    CallArgs, ExceptionStackBehavior, GetExecutionGlobalFromJSMicroTask, HandleValueArray, IsCallable, JSObject,
+    PromiseState, ToMaybeWrappedJSMicroTask,
 };
-use mozjs::jsval::{JSVal, UndefinedValue};
+use mozjs::jsval::{JSVal, ObjectValue, UndefinedValue};
 use mozjs::realm::AutoRealm;
 use mozjs::rooted;
 use mozjs::rust::wrappers2::{
-    ClearKeptObjects, DequeueNextRegularMicroTask, GetPromiseState, HasAnyMicroTasks, IsPromiseObject,
-    JS_CallFunctionValue, JS_ClearPendingException, JS_SetPendingException, RunJSMicroTask,
+    Call, ClearKeptObjects, CurrentGlobalOrNull, DequeueNextRegularMicroTask, GetArrayLength, GetPromiseState,
+    HasAnyMicroTasks, IsPromiseObject, JS_ClearPendingException, JS_GetElement, JS_SetPendingException, NewArrayObject,
+    RunJSMicroTask,
 };
 
 use super::isolate::{JsResult, State, Stop, Thrown, check};
+use super::kept::Kept;
+use super::memory::Reserved;
 use super::{host, memory};
 use crate::error::Error;
 
 /// Timers of one execution at once; a flood of them would be memory that only the deadline ends.
 const MAX_TIMERS: usize = 10_000;
-/// The longest delay of a timer, as in browsers.
-const MAX_DELAY_MS: f64 = 2_147_483_647.0;
+/// What a timer takes at most in the heap of those that are due: two places, since cleared ones stay, and as many free
+/// ones.
+const DUE: usize = 4 * size_of::<Reverse<(Instant, u64)>>();
 
 /// The timers of one execution.
 #[derive(Default)]
 pub(super) struct Timers {
-    due: BinaryHeap<Reverse<(Instant, u32)>>,
-    callbacks: HashMap<u32, Timer>,
-    last_id: u32,
+    due: BinaryHeap<Reverse<(Instant, u64)>>,
+    /// What each calls: a function, or the array of [`with_arguments`].
+    calls: Kept,
+    last_id: u64,
 }
 
-/// A callback with its arguments: the callback first.
-type Timer = RootedTraceableBox<Vec<Heap<JSVal>>>;
+/// A callback with its arguments, as one object of the engine, which so has them in its heap: all arguments of
+/// `setTimeout` as they are, in an array that no script sees.
+pub(super) fn with_arguments(cx: &mut JSContext, args: &CallArgs) -> JsResult<*mut JSObject> {
+    // SAFETY: the engine keeps the arguments rooted.
+    let array = unsafe { NewArrayObject(cx, &HandleValueArray::from(args)) };
+    if array.is_null() { Err(Thrown) } else { Ok(array) }
+}
+
+/// The first argument of a callback in the array of [`with_arguments`].
+const FIRST_ARGUMENT: u32 = 2;
 
 impl Timers {
-    /// Sets a timer; none if there are too many.
-    pub(super) fn set(&mut self, delay_ms: f64, call: Vec<JSVal>) -> Option<u32> {
-        if self.callbacks.len() >= MAX_TIMERS {
-            return None;
-        }
-        // NaN and negative delays are 0.
-        let delay = Duration::from_secs_f64(delay_ms.clamp(0.0, MAX_DELAY_MS).max(0.0) / 1000.0);
-        self.last_id = self.last_id.wrapping_add(1).max(1);
-        let boxed = RootedTraceableBox::new(call.iter().map(|_| Heap::default()).collect::<Vec<Heap<JSVal>>>());
-        for (slot, value) in boxed.iter().zip(call) {
-            slot.set(value);
-        }
-        self.due.push(Reverse((Instant::now() + delay, self.last_id)));
-        self.callbacks.insert(self.last_id, boxed);
-        Some(self.last_id)
+    /// Whether as many timers wait as may.
+    pub(super) fn is_full(&self) -> bool {
+        self.calls.len() >= MAX_TIMERS
     }
 
-    pub(super) fn clear(&mut self, id: u32) {
-        self.callbacks.remove(&id);
+    /// Sets a timer, and gives its number.
+    pub(super) fn set(&mut self, delay: Duration, call: *mut JSObject) -> JsResult<u64> {
+        self.last_id += 1;
+        self.calls.insert(self.last_id, call, memory::reserve(DUE)?)?;
+        self.due.push(Reverse((Instant::now() + delay, self.last_id)));
+        Ok(self.last_id)
+    }
+
+    pub(super) fn clear(&mut self, id: u64) {
+        self.calls.remove(id);
         // Cleared timers stay in the heap until they are due, unless they outnumber the live ones.
-        if self.due.len() > 2 * self.callbacks.len() + 16 {
-            self.due.retain(|Reverse((_, id))| self.callbacks.contains_key(id));
+        if self.due.len() > 2 * self.calls.len() + 16 {
+            self.due.retain(|Reverse((_, id))| self.calls.contains(*id));
         }
     }
 
     /// When the next timer is due.
     fn next_due(&mut self) -> Option<Instant> {
         while let Some(Reverse((at, id))) = self.due.peek() {
-            if self.callbacks.contains_key(id) {
+            if self.calls.contains(*id) {
                 return Some(*at);
             }
             self.due.pop();
@@ -78,12 +87,13 @@ impl Timers {
         None
     }
 
-    fn take_due(&mut self, now: Instant) -> Option<Timer> {
+    /// Takes what a timer that is due calls; the caller roots it at once.
+    fn take_due(&mut self, now: Instant) -> Option<*mut JSObject> {
         if self.next_due()? > now {
             return None;
         }
         let Reverse((_, id)) = self.due.pop()?;
-        self.callbacks.remove(&id)
+        self.calls.remove(id)
     }
 }
 
@@ -132,14 +142,18 @@ fn turn(cx: &mut JSContext, state: &State) -> Result<(), Stop> {
     let answers = state.link.take_answers();
     if !answers.is_empty() {
         for answer in answers {
+            if state.killed() {
+                return Err(Stop::Thrown);
+            }
             host::settle_tool_call(cx, state, answer)?;
             run_microtasks(cx, state)?;
         }
         return Ok(());
     }
-    let timer = current.timers.borrow_mut().take_due(Instant::now());
-    if let Some(timer) = timer {
-        run_timer(cx, timer)?;
+    let due = current.timers.borrow_mut().take_due(Instant::now());
+    if let Some(due) = due {
+        rooted!(&in(cx) let due = due);
+        run_timer(cx, state, due.handle())?;
         run_microtasks(cx, state)?;
         return Ok(());
     }
@@ -153,23 +167,43 @@ fn turn(cx: &mut JSContext, state: &State) -> Result<(), Stop> {
     Ok(())
 }
 
-fn run_timer(cx: &mut JSContext, timer: Timer) -> JsResult<()> {
-    rooted!(&in(cx) let callback = timer[0].get());
-    rooted!(&in(cx) let args = timer[1..].iter().map(|value| value.get()).collect::<Vec<JSVal>>());
+fn run_timer(cx: &mut JSContext, state: &State, due: Handle<*mut JSObject>) -> JsResult<()> {
+    // SAFETY: a plain call inside a realm; rooted at once.
+    rooted!(&in(cx) let this = ObjectValue(unsafe { CurrentGlobalOrNull(cx) }));
+    rooted!(&in(cx) let mut callback = ObjectValue(due.get()));
+    rooted!(&in(cx) let mut args = Vec::<JSVal>::new());
+    let mut room = Reserved::default();
+    // SAFETY: `due` is rooted. What no script can call is our own array.
+    if !unsafe { IsCallable(due.get()) } {
+        let mut length = 0;
+        // SAFETY: `due` is our own array and rooted, as is `callback`.
+        check(unsafe { GetArrayLength(cx, due, &mut length) && JS_GetElement(cx, due, 0, callback.handle_mut()) })?;
+        rooted!(&in(cx) let mut item = UndefinedValue());
+        room.grow(length as usize * size_of::<JSVal>())?;
+        args.as_mut_ref(cx).reserve_exact(length as usize);
+        for index in FIRST_ARGUMENT..length {
+            if state.killed() {
+                return Err(Thrown);
+            }
+            // SAFETY: as above.
+            check(unsafe { JS_GetElement(cx, due, index, item.handle_mut()) })?;
+            args.as_mut_ref(cx).push(item.get());
+        }
+    }
     rooted!(&in(cx) let mut ignored = UndefinedValue());
-    call(cx, callback.handle(), HandleValueArray::from(&args), ignored.handle_mut())
+    call(cx, this.handle(), callback.handle(), HandleValueArray::from(&args), ignored.handle_mut())
 }
 
-/// Calls a function with an undefined `this`.
+/// Calls a function.
 pub(super) fn call(
     cx: &mut JSContext,
+    this: Handle<JSVal>,
     function: Handle<JSVal>,
     args: HandleValueArray,
     result: MutableHandle<JSVal>,
 ) -> JsResult<()> {
-    rooted!(&in(cx) let this = std::ptr::null_mut::<JSObject>());
-    // SAFETY: everything is rooted by this function or its caller.
-    check(memory::in_engine(|| unsafe { JS_CallFunctionValue(cx, this.handle(), function, &args, result) }))
+    // SAFETY: everything is rooted by the caller.
+    check(memory::in_engine(|| unsafe { Call(cx, this, function, &args, result) }))
 }
 
 /// Runs promise jobs until none is left. An exception that came out of one where nobody can catch it becomes the

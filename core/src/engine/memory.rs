@@ -23,6 +23,7 @@ use mozjs::jsapi::{GCOptions, GCReason};
 use mozjs::rust::wrappers2::{GetGCHeapUsage, NonIncrementalGC, PrepareForFullGC};
 
 use super::interrupt::Link;
+use super::isolate::{JsResult, Thrown};
 use crate::error::Error;
 
 /// The share of the limit that may be live after a collection: above it, the worker would only collect garbage.
@@ -51,6 +52,9 @@ pub(super) fn current<'a>() -> Option<&'a Ledger> {
 }
 
 /// Bytes of Rust's memory that stand in the ledger as long as this lives.
+///
+/// Whatever script makes our own code build or keep is counted so, before it is made.
+#[derive(Default)]
 pub(super) struct Reserved {
     bytes: usize,
     /// It belongs to its thread.
@@ -79,23 +83,33 @@ impl Reserved {
         }
     }
 
-    /// Counts more; false if the ledger refuses it.
-    pub(super) fn grow(&mut self, bytes: usize) -> bool {
+    /// Counts more. If the ledger refuses it, the execution ends, as it does when the engine is refused something.
+    pub(super) fn grow(&mut self, bytes: usize) -> JsResult<()> {
         if let Some(ledger) = current() {
             if ledger.refuses(bytes) {
-                return false;
+                ledger.refused();
+                return Err(Thrown);
             }
             ledger.add(bytes);
             self.bytes += bytes;
         }
-        true
+        Ok(())
+    }
+
+    /// Counts so many bytes at least.
+    pub(super) fn grow_to(&mut self, bytes: usize) -> JsResult<()> {
+        self.grow(bytes.saturating_sub(self.bytes))
     }
 }
 
-/// Counts memory that our own code needs for a script; none if the ledger refuses it.
-pub(super) fn reserve(bytes: usize) -> Option<Reserved> {
-    let mut reserved = Reserved { bytes: 0, _thread: PhantomData };
-    reserved.grow(bytes).then_some(reserved)
+/// Bytes that the allocator needs at most beside those that it is asked for.
+pub(super) const BLOCK: usize = 32;
+
+/// Counts memory that our own code needs for a script, or ends the execution.
+pub(super) fn reserve(bytes: usize) -> JsResult<Reserved> {
+    let mut reserved = Reserved::default();
+    reserved.grow(bytes)?;
+    Ok(reserved)
 }
 
 /// Bytes above the limit at which requests are refused.

@@ -27,6 +27,7 @@ mod host;
 mod interrupt;
 mod isolate;
 mod jobs;
+mod kept;
 mod memory;
 mod realm;
 mod script;

@@ -216,8 +216,12 @@ fn resolve_lazy(cx: &mut JSContext, global: Handle<*mut JSObject>, index: usize)
     }
     resolved.set(resolved.get() | bit);
     let _host = memory::on(memory::Side::Host);
-    (LAZY[index].make)(cx, global)?;
-    Ok(true)
+    let made = (LAZY[index].make)(cx, global);
+    if made.is_err() {
+        // At the end of the stack, for one: it is there when script asks again.
+        resolved.set(resolved.get() & !bit);
+    }
+    made.map(|()| true)
 }
 
 unsafe extern "C" fn resolve(cx: *mut RawJSContext, global: HandleObject, id: HandleId, resolved: *mut bool) -> bool {

@@ -70,7 +70,8 @@ pub(super) fn evaluate(
     if reading != Reading::Script {
         rooted!(&in(cx) let function = result.get());
         result.set(UndefinedValue());
-        jobs::call(cx, function.handle(), HandleValueArray::empty(), result)?;
+        rooted!(&in(cx) let this = UndefinedValue());
+        jobs::call(cx, this.handle(), function.handle(), HandleValueArray::empty(), result)?;
     }
     Ok(())
 }

@@ -12,11 +12,19 @@ use mozjs::jsapi::{
 use mozjs::rust::wrappers2::JS_NewStringCopyUTF8N;
 
 use super::isolate::{JsResult, Thrown};
+use super::memory::BLOCK;
 
 /// The number of UTF-16 units of a string.
 pub(super) fn length(string: Handle<*mut JSString>) -> usize {
     // SAFETY: the handle holds a live string.
     unsafe { JS_GetStringLength(string.get()) }
+}
+
+/// Bytes that a copy of a string takes at most while it is made.
+pub(super) fn room(string: Handle<*mut JSString>) -> usize {
+    // SAFETY: the handle holds a live string.
+    let most = if unsafe { JS_DeprecatedStringHasLatin1Chars(string.get()) } { 2 } else { 3 };
+    BLOCK + most * length(string)
 }
 
 /// The characters of a string as the engine holds them.

@@ -23,7 +23,7 @@ use mozjs::rust::wrappers2::{
 use mozjs::rust::{ToBoolean, ToString};
 
 use super::host::{argument, define_function, native};
-use super::isolate::{JsResult, State, Thrown, check};
+use super::isolate::{JsResult, Thrown, check};
 use super::realm::StaticClass;
 use super::{convert, exception, memory, text};
 
@@ -98,15 +98,6 @@ fn throw_named(cx: &mut JSContext, name: &str, message: &str) -> Thrown {
     Thrown
 }
 
-/// Room for so many bytes of Rust's memory, in the ledger until it is dropped. There may be none: then the execution
-/// ends, as it does when the engine finds none.
-fn reserve(cx: &JSContext, bytes: usize) -> JsResult<memory::Reserved> {
-    memory::reserve(bytes).ok_or_else(|| {
-        State::of(cx).ledger.refused();
-        Thrown
-    })
-}
-
 fn argument_text(cx: &mut JSContext, args: &CallArgs, index: u32, name: &str) -> JsResult<*mut mozjs::jsapi::JSString> {
     if args.argc_ <= index {
         return Err(exception::throw(cx, "TypeError", &format!("{name}: an argument is required")));
@@ -151,7 +142,7 @@ fn forgiving_decode(text: &mut Vec<u8>) -> Option<Vec<u8>> {
 
 function!(atob, |cx, args| {
     rooted!(&in(cx) let string = argument_text(cx, args, 0, "atob")?);
-    let _room = reserve(cx, text::length(string.handle()) * 2)?;
+    let _room = memory::reserve(text::length(string.handle()) * 2)?;
     let decoded = text::latin1(cx, string.handle())?.and_then(|mut text| forgiving_decode(&mut text));
     match decoded {
         Some(bytes) => return_latin1(cx, args, &bytes),
@@ -161,7 +152,7 @@ function!(atob, |cx, args| {
 
 function!(btoa, |cx, args| {
     rooted!(&in(cx) let string = argument_text(cx, args, 0, "btoa")?);
-    let _room = reserve(cx, text::length(string.handle()) * 3)?;
+    let _room = memory::reserve(text::length(string.handle()) * 3)?;
     match text::latin1(cx, string.handle())? {
         Some(bytes) => {
             let encoded = base64::engine::general_purpose::STANDARD.encode(bytes);
@@ -326,10 +317,10 @@ function!(new_encoder, |cx, args| {
 fn source_text(cx: &mut JSContext, args: &CallArgs) -> JsResult<(memory::Reserved, String)> {
     // SAFETY: used inside the call.
     if unsafe { argument(args, 0) }.get().is_undefined() {
-        return Ok((reserve(cx, 0)?, String::new()));
+        return Ok((memory::Reserved::default(), String::new()));
     }
     rooted!(&in(cx) let string = argument_text(cx, args, 0, "TextEncoder")?);
-    let room = reserve(cx, text::length(string.handle()) * 3)?;
+    let room = memory::reserve(text::length(string.handle()) * 3)?;
     let text = text::to_rust(cx, string.handle())?;
     Ok((room, text))
 }
@@ -460,7 +451,7 @@ function!(decode, |cx, args| {
         0
     };
     // The bytes, and two for each of them as UTF-16, and two for what a stream still holds.
-    let _room = reserve(cx, length * 3 + 16)?;
+    let _room = memory::reserve(length * 3 + 16)?;
     let bytes = source_bytes(cx, source)?;
     let state = this_decoder(cx, args)?;
     let mut decoder = state.decoder.take().unwrap_or_else(|| state.new_decoder());

@@ -9,6 +9,7 @@ use mozjs::rust::wrappers2::JS_ClearPendingException;
 
 use super::inspect::{Inspector, Options, Stop, Text};
 use crate::engine::isolate::Thrown;
+use crate::engine::memory::Reserved;
 use crate::engine::{host, memory};
 
 /// The arguments from `first` on.
@@ -106,6 +107,8 @@ fn with_depth(inspector: &mut Inspector, depth: i32, format: impl FnOnce(&mut In
 fn json(cx: &mut JSContext, inspector: &mut Inspector, value: Handle<JSVal>) -> Text {
     struct Target {
         text: Option<String>,
+        /// What the text takes.
+        room: Reserved,
         limit: usize,
         too_long: bool,
     }
@@ -116,13 +119,15 @@ fn json(cx: &mut JSContext, inspector: &mut Inspector, value: Handle<JSVal>) -> 
         let (target, units) =
             unsafe { (&mut *target.cast::<Target>(), std::slice::from_raw_parts(units, length as usize)) };
         target.too_long = units.len() > target.limit;
-        if !target.too_long {
-            target.text = Some(String::from_utf16_lossy(units));
+        // It doubles while it grows.
+        if target.too_long || target.room.grow(2 * 3 * units.len()).is_err() {
+            return false;
         }
-        !target.too_long
+        target.text = Some(String::from_utf16_lossy(units));
+        true
     }
 
-    let mut target = Target { text: None, limit: inspector.left(), too_long: false };
+    let mut target = Target { text: None, room: Reserved::default(), limit: inspector.left(), too_long: false };
     rooted!(&in(cx) let no_replacer = std::ptr::null_mut::<JSObject>());
     rooted!(&in(cx) let no_space = UndefinedValue());
     let engine = memory::on(memory::Side::Engine);

@@ -1,7 +1,7 @@
 //! Values as text, the way Node's `util.inspect` writes them, within a budget of bytes. No script runs.
 //!
 //! Text is paid for where it is made, and a container is checked when its entries are joined, so that no more is ever
-//! built than a line may have. Objects that nest deeper than the depth are only named, so the recursion is shallow.
+//! built than a line may have. All of it is in the worker's ledger as long as it exists. Objects that nest deeper than the depth are only named, so the recursion is shallow.
 
 use std::cell::Cell;
 
@@ -15,7 +15,8 @@ use mozjs::rust::wrappers2::GetSymbolDescription;
 use super::layout::{self, Parts, Place};
 use super::read::{self, Key, Own};
 use crate::engine::isolate::{State, Thrown};
-use crate::engine::{convert, text};
+use crate::engine::memory::{BLOCK, Reserved};
+use crate::engine::{convert, memory, text};
 
 /// UTF-16 units of a string inside an object that are shown.
 const MAX_STRING: usize = 10_000;
@@ -67,7 +68,14 @@ pub(super) struct Inspector<'a> {
     /// Bytes of text made so far, and allowed.
     made: usize,
     limit: usize,
+    /// What the texts that exist take.
+    room: Reserved,
 }
+
+/// Each text exists twice for a moment: as itself, and in what it becomes a part of.
+pub(super) const COPIES: usize = 2;
+/// What a text takes beside its bytes.
+const PART: usize = BLOCK + size_of::<String>();
 
 /// The objects that an object is inside of, innermost first.
 pub(super) struct Parents<'a> {
@@ -86,25 +94,45 @@ impl Parents<'_> {
 
 impl<'a> Inspector<'a> {
     pub(super) fn new(state: &'a State, limit: usize) -> Self {
-        Inspector { state, options: Options::default(), indentation: 0, last_depth: 0, circles: 0, made: 0, limit }
+        Inspector {
+            state,
+            options: Options::default(),
+            indentation: 0,
+            last_depth: 0,
+            circles: 0,
+            made: 0,
+            limit,
+            room: Reserved::default(),
+        }
     }
 
     /// Pays for text.
     pub(super) fn made(&mut self, text: String) -> Text {
-        self.made = self.made.saturating_add(text.len());
-        self.fits(self.made)?;
+        self.pay(text.len())?;
         Ok(text)
     }
 
+    fn pay(&mut self, bytes: usize) -> Result<(), Stop> {
+        self.made = self.made.saturating_add(bytes);
+        self.fits(self.made)?;
+        Ok(self.room.grow(PART + COPIES * bytes)?)
+    }
+
+    /// Counts memory until the whole text is made.
+    pub(super) fn take_room(&mut self, bytes: usize) -> Result<(), Stop> {
+        Ok(self.room.grow(bytes)?)
+    }
+
     /// Gives back text whose parts are paid for, if it is not too long.
-    pub(super) fn whole(&self, text: String) -> Text {
+    pub(super) fn whole(&mut self, text: String) -> Text {
         self.check(&text)?;
         Ok(text)
     }
 
     /// Checks text whose parts are paid for.
-    pub(super) fn check(&self, text: &str) -> Result<(), Stop> {
-        self.fits(text.len())
+    pub(super) fn check(&mut self, text: &str) -> Result<(), Stop> {
+        self.fits(text.len())?;
+        Ok(self.room.grow_to(COPIES * text.len())?)
     }
 
     /// Bytes that may still be made.
@@ -112,7 +140,7 @@ impl<'a> Inspector<'a> {
         self.limit.saturating_sub(self.made)
     }
 
-    fn fits(&self, length: usize) -> Result<(), Stop> {
+    pub(super) fn fits(&self, length: usize) -> Result<(), Stop> {
         if self.state.killed() {
             return Err(Stop::Thrown);
         }
@@ -123,6 +151,7 @@ impl<'a> Inspector<'a> {
     fn copy(&self, cx: &mut JSContext, string: Handle<*mut JSString>) -> Text {
         // Every UTF-16 unit is at least one byte of UTF-8.
         self.fits(self.made.saturating_add(text::length(string)))?;
+        let _room = memory::reserve(text::room(string))?;
         Ok(text::to_rust(cx, string)?)
     }
 
@@ -219,13 +248,16 @@ impl<'a> Inspector<'a> {
             }
             return self.made(format!("[Circular *{}]", circle.get()));
         }
-        self.object(cx, object.handle(), parents)
+        let before = self.room.bytes();
+        let text = self.object(cx, object.handle(), parents)?;
+        // Its parts are gone.
+        self.room.shrink_to(before + PART + COPIES * text.len());
+        Ok(text)
     }
 
     /// Puts the parts of an object together. Its entries are paid for.
     pub(super) fn join(&mut self, parts: Parts, depth: i32) -> Text {
-        self.made = self.made.saturating_add(parts.base.len() + parts.open.len() + parts.close.len());
-        self.fits(self.made)?;
+        self.pay(parts.base.len() + parts.open.len() + parts.close.len())?;
         let place = Place {
             indentation: self.indentation,
             break_length: self.options.break_length,
@@ -278,6 +310,7 @@ impl<'a> Inspector<'a> {
     /// A key as it is shown.
     fn key(&mut self, cx: &mut JSContext, id: Handle<jsid>) -> Text {
         let text = self.plain_key(cx, id)?;
+        let _room = memory::reserve((1 + layout::MAX_ESCAPE) * text.len())?;
         let shown = if id.get().is_symbol() {
             format!("[{}]", layout::escape(&text))
         } else if text == "__proto__" {

@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 
 /// Entries of an object are put on one line only if they nest no deeper than this.
 const COMPACT: i32 = 3;
+/// Bytes that stand for one byte where text is escaped, at most.
+pub(super) const MAX_ESCAPE: usize = 4;
 /// Most columns of an array.
 const MAX_COLUMNS: usize = 15;
 
@@ -59,13 +61,18 @@ impl Parts {
             && !text.contains('\n')
             && fit(&self.entries, start, place.break_length);
         text.push_str(&self.open);
-        if fits {
-            let _ = write!(text, " {} {}", self.entries.join(", "), self.close);
-        } else {
-            let line = format!("\n{:1$}", "", place.indentation);
-            let _ = write!(text, "{line}  {}{line}{}", self.entries.join(&format!(",{line}  ")), self.close);
+        let indent = place.indentation;
+        let (before, between, after) = match fits {
+            true => (" ".into(), ", ".into(), " ".into()),
+            false => (format!("\n{:indent$}  ", ""), format!(",\n{:indent$}  ", ""), format!("\n{:indent$}", "")),
+        };
+        let mut separator: &str = &before;
+        for entry in &self.entries {
+            text.push_str(separator);
+            text.push_str(entry);
+            separator = &between;
         }
-        text
+        text + &after + self.close
     }
 }
 

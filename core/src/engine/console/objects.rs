@@ -17,13 +17,14 @@ use mozjs::jsval::{ObjectValue, StringValue, UndefinedValue};
 use mozjs::rooted;
 use mozjs::rust::wrappers2::{
     BuildStackString, DateGetMsecSinceEpoch, GetArrayLength, GetBuiltinClass, GetPromiseState, GetRegExpSource,
-    JS_GetArrayBufferViewBuffer, JS_GetElement, JS_GetFunctionScript, MapSize, SetSize,
+    JS_DecompileFunction, JS_GetArrayBufferViewBuffer, JS_GetElement, JS_IsExceptionPending, MapSize, SetSize,
 };
 
-use super::inspect::{Inspector, Parents, Stop, Text};
+use super::inspect::{COPIES, Inspector, Parents, Stop, Text};
 use super::layout::{self, Columns, Parts};
 use super::read::{self, Key};
-use crate::engine::isolate::{JsResult, check};
+use crate::engine::isolate::{JsResult, Thrown, check};
+use crate::engine::{memory, text};
 use crate::value::json::iso_date;
 
 /// Properties of one object that are shown.
@@ -446,11 +447,16 @@ impl Inspector<'_> {
         // SAFETY: not null, and rooted at once.
         rooted!(&in(cx) let source = StringValue(unsafe { &*source.get() }));
         let mut flags = RegExpFlags { flags_: 0 };
-        // SAFETY: `object` is a rooted RegExp; `flags` is a valid place.
-        unsafe { JS_GetRegExpFlags(cx.raw_cx(), object.into(), &mut flags) };
+        // SAFETY: `object` is a rooted RegExp; `flags` is a valid place. It says by an exception only that it has failed.
+        check(unsafe {
+            JS_GetRegExpFlags(cx.raw_cx(), object.into(), &mut flags);
+            !JS_IsExceptionPending(cx)
+        })?;
         let flags: String =
             REGEXP_FLAGS.iter().filter(|(bit, _)| flags.flags_ & bit != 0).map(|(_, letter)| letter).collect();
-        Ok(format!("/{}/{flags}", self.text_of(cx, source.handle())?))
+        let source = self.text_of(cx, source.handle())?;
+        let _room = memory::reserve(COPIES * source.len())?;
+        Ok(format!("/{source}/{flags}"))
     }
 
     /// The name, message and stack of an error.
@@ -459,7 +465,7 @@ impl Inspector<'_> {
         if read::own_value(cx, object, Key::Name(c"stack"), value.handle_mut())? && value.get().is_string() {
             // Script has written a stack of its own.
             let stack = self.text_of(cx, value.handle())?;
-            return Ok(self.with_indentation(stack));
+            return self.with_indentation(stack);
         }
         let mut header = String::from("Error");
         if read::value(cx, object, Key::Name(c"name"), value.handle_mut())? && value.get().is_string() {
@@ -474,20 +480,26 @@ impl Inspector<'_> {
         }
         if read::value(cx, object, Key::Name(c"message"), value.handle_mut())? && value.get().is_string() {
             let message = self.text_of(cx, value.handle())?;
+            let _room = memory::reserve(COPIES * message.len())?;
             if !message.is_empty() {
                 header = if header.is_empty() { message } else { format!("{header}: {message}") };
             }
         }
         let stack = self.stack(cx, object)?;
+        let _room = memory::reserve(COPIES * (header.len() + stack.len()))?;
         let text = if stack.is_empty() { format!("[{header}]") } else { format!("{header}\n{stack}") };
-        Ok(self.with_indentation(text))
+        self.with_indentation(text)
     }
 
-    fn with_indentation(&self, text: String) -> String {
-        match self.indentation {
-            0 => text,
-            spaces => text.replace('\n', &format!("\n{:spaces$}", "")),
+    fn with_indentation(&self, text: String) -> Text {
+        let spaces = self.indentation;
+        if spaces == 0 {
+            return Ok(text);
         }
+        let length = text.len() + spaces * text.bytes().filter(|byte| *byte == b'\n').count();
+        self.fits(length)?;
+        let _room = memory::reserve(COPIES * length)?;
+        Ok(text.replace('\n', &format!("\n{:spaces$}", "")))
     }
 
     /// The frames that the engine recorded when it made the error.
@@ -508,7 +520,9 @@ impl Inspector<'_> {
         check(unsafe { BuildStackString(cx, principals, stack, string.handle_mut(), 0, StackFormat::V8) })?;
         // SAFETY: not null after success, and rooted at once.
         rooted!(&in(cx) let value = StringValue(unsafe { &*string.get() }));
-        Ok(self.text_of(cx, value.handle())?.trim_end().to_owned())
+        let mut text = self.text_of(cx, value.handle())?;
+        text.truncate(text.trim_end().len());
+        Ok(text)
     }
 
     /// Whether this is the key of what the first lines of an error show anyway.
@@ -558,19 +572,23 @@ fn function(
     Ok(format!("[{kind}{null}{name}]{other}{tagged}"))
 }
 
-/// Whether a function was written as a class: then it is a script's own, and its `prototype` is read-only.
+/// Whether a function was written as a class: its `prototype` is read-only, and it says so. It need not have been
+/// compiled yet, and is not compiled for this: the engine has no way to fail at it.
 fn is_class(cx: &mut JSContext, object: Handle<*mut JSObject>) -> JsResult<bool> {
-    // SAFETY: `object` is rooted, and a function where it is taken for one.
-    unsafe {
-        if !JS_ObjectIsFunction(object.get()) {
-            return Ok(false);
-        }
-        rooted!(&in(cx) let function = JS_GetObjectFunction(object.get()));
-        if JS_GetFunctionScript(cx, function.handle()).is_null() {
-            return Ok(false);
-        }
+    // SAFETY: `object` is rooted.
+    if !unsafe { JS_ObjectIsFunction(object.get()) } || !read::is_read_only(cx, object, c"prototype")? {
+        return Ok(false);
     }
-    read::is_read_only(cx, object, c"prototype")
+    // SAFETY: a function; all is rooted at once.
+    rooted!(&in(cx) let function = unsafe { JS_GetObjectFunction(object.get()) });
+    // SAFETY: as above.
+    rooted!(&in(cx) let source = unsafe { JS_DecompileFunction(cx, function.handle()) });
+    if source.get().is_null() {
+        return Err(Thrown);
+    }
+    let start = text::prefix(cx, source.handle(), "class ".len())?;
+    // A method of this name goes on with its parameters.
+    Ok(start.strip_prefix("class").is_some_and(|rest| !rest.starts_with('(')))
 }
 
 #[cfg(test)]

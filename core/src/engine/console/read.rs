@@ -79,6 +79,10 @@ fn find(
     if is_proxy(object.get()) {
         return Ok(false);
     }
+    // All that walks along objects comes through here.
+    if State::of(cx).killed() {
+        return Err(Thrown);
+    }
     let mut missing = true;
     // SAFETY: all is rooted, and the object is no proxy, so that the lookup runs no script.
     check(unsafe {

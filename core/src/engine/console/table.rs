@@ -17,6 +17,8 @@ use crate::engine::isolate::{JsResult, Thrown, check};
 
 const MAX_ROWS: usize = 1000;
 const MAX_COLUMNS: usize = 100;
+/// What a row takes beside its texts: it gets a place for each column.
+const ROW: usize = 2 * (size_of::<Row>() + MAX_COLUMNS * size_of::<String>());
 /// Objects with more keys are only named.
 const MAX_KEYS_IN_CELL: usize = 2;
 /// A table has no room for more.
@@ -129,7 +131,7 @@ impl Table {
         }
     }
 
-    fn render(self, inspector: &Inspector, left_out: usize) -> Text {
+    fn render(self, inspector: &mut Inspector, left_out: usize) -> Text {
         let mut head = vec!["(index)".to_owned()];
         let columns = self.columns.len();
         head.extend(self.columns);
@@ -163,6 +165,7 @@ fn rows(cx: &mut JSContext, inspector: &mut Inspector, data: Handle<*mut JSObjec
             continue;
         }
         let label = inspector.plain_key(cx, id.handle())?;
+        inspector.take_room(ROW)?;
         let mut row = Row { label: inspector.made(label)?, ..Row::default() };
         let is_row = matches!(own, Own::Value { .. }) && value.get().is_object() && {
             object.set(value.get().to_object());
@@ -284,7 +287,7 @@ fn collection(cx: &mut JSContext, inspector: &mut Inspector, object: Handle<*mut
 }
 
 /// Draws a table; every row has a cell for every column.
-fn frame(inspector: &Inspector, head: Vec<String>, rows: Vec<Vec<String>>, left_out: usize) -> Text {
+fn frame(inspector: &mut Inspector, head: Vec<String>, rows: Vec<Vec<String>>, left_out: usize) -> Text {
     let mut widths: Vec<usize> = head.iter().map(|name| name.chars().count()).collect();
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
