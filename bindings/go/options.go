@@ -63,6 +63,7 @@ type submission struct {
 	// Tools of this execution alone, in place of the pool's.
 	tools   map[string]ToolFunc
 	anyTool ToolFunc
+	console func(ConsoleLine)
 }
 
 // WithGlobal sets a global variable of the script, to what [ValueOf] makes of value. Give data to scripts like this,
@@ -132,10 +133,7 @@ func WithTimeout(timeout time.Duration) Option {
 // WithConsole gives the console lines of the execution to this callback, in place of [Config.OnConsole].
 func WithConsole(console func(ConsoleLine)) Option {
 	return option(func(s *submission) error {
-		s.Console = nil
-		if console != nil {
-			s.Console = func(line capi.ConsoleLine) { console(newConsoleLine(line)) }
-		}
+		s.console = console
 		return nil
 	})
 }

@@ -110,7 +110,7 @@ type PoolStats struct {
 	Executions, Recycles                                                              map[int32]uint64
 }
 
-// Callbacks of a pool; each may be nil. They run on threads of the library.
+// Callbacks of a pool; each may be nil. They run on goroutines of their own, for which a thread of the library waits.
 type Callbacks struct {
 	WorkerRecycled func(WorkerRecycled)
 	StatsUpdate    func(PoolStats)
@@ -185,27 +185,25 @@ func Preset(preset int32, settings []Setting) {
 
 // Pool is a pool of the library. All methods may be called at any time, also after Close.
 type Pool struct {
+	id uint64 // unique in the program
 	// Held for reading while pool is used, and for writing while it is freed.
 	mu   sync.RWMutex
 	pool *C.enclave_pool_t
 	last PoolStats // when it was freed
 }
 
+// pools counts the pools that were made.
+var pools atomic.Uint64
+
 // NewPool makes a pool of a preset and changes to it. An empty path is none.
 func NewPool(preset int32, settings []Setting, workerPath, cgroup string, callbacks Callbacks) (*Pool, *Error) {
 	if err := checkVersion(); err != nil {
 		return nil, err
 	}
-	var recycled, stats, console cgo.Handle
-	if callbacks.WorkerRecycled != nil {
-		recycled = newHandle(callbacks.WorkerRecycled)
-	}
-	if callbacks.StatsUpdate != nil {
-		stats = newHandle(callbacks.StatsUpdate)
-	}
-	if callbacks.Console != nil {
-		console = newHandle(callbacks.Console)
-	}
+	id := pools.Add(1)
+	recycled := newCallback(id, callbacks.WorkerRecycled)
+	stats := newCallback(id, callbacks.StatsUpdate)
+	console := newCallback(id, callbacks.Console)
 	var pool *C.enclave_pool_t
 	var failure *C.enclave_error_t
 	status := C.enclave_go_pool_new(C.enclave_preset_t(preset), settingsPointer(settings), C.size_t(len(settings)),
@@ -215,7 +213,7 @@ func NewPool(preset int32, settings []Setting, workerPath, cgroup string, callba
 		return nil, takeError(status, failure)
 	}
 	live.Add(1)
-	return &Pool{pool: pool}, nil
+	return &Pool{id: id, pool: pool}, nil
 }
 
 // use calls f with the pool, which is not freed meanwhile.
@@ -415,13 +413,11 @@ func (p *Pool) call(
 	if p.pool == nil {
 		return nil, closed()
 	}
-	var tools, console cgo.Handle
+	var tools cgo.Handle
 	if s.Tools != nil {
 		tools = newHandle(s.Tools)
 	}
-	if s.Console != nil {
-		console = newHandle(s.Console)
-	}
+	console := newCallback(p.id, s.Console)
 	var filename *C.char
 	if s.Filename != "" {
 		filename = stringPointer(s.Filename)
@@ -452,9 +448,6 @@ func (e *Execution) ID() uint64 { return uint64(C.enclave_execution_id(e.pointer
 
 // Cancel cancels the execution, and returns at once.
 func (e *Execution) Cancel() { C.enclave_execution_cancel(e.pointer(), nil) }
-
-// MayWait says whether the caller may wait for the execution: not in a callback of its pool.
-func (e *Execution) MayWait() bool { return !bool(C.enclave_go_may_not_wait(e.pointer())) }
 
 // Free frees the handle.
 func (e *Execution) Free() {

@@ -8,8 +8,16 @@
 
 /* Callbacks: C on the outside, Go on the inside. */
 
-/* In how many callbacks this thread is that run code of the user. */
-static _Thread_local int callbacks;
+/* Of which pool this thread runs a callback with code of the user, 0 of none. */
+static _Thread_local uint64_t callback_of;
+
+void enclave_go_set_callback_of(uint64_t pool) {
+    callback_of = pool;
+}
+
+uint64_t enclave_go_callback_of(void) {
+    return callback_of;
+}
 
 static void release(void *user_data) {
     enclaveGoRelease((uintptr_t)user_data);
@@ -87,21 +95,15 @@ static void on_late_tool_call(void *user_data, enclave_tool_call_t *call) {
 }
 
 static void on_console(void *user_data, const enclave_console_line_t *line) {
-    callbacks++;
     enclaveGoConsole((uintptr_t)user_data, (enclave_console_line_t *)line);
-    callbacks--;
 }
 
 static void on_worker_recycled(void *user_data, const enclave_worker_recycled_t *event) {
-    callbacks++;
     enclaveGoWorkerRecycled((uintptr_t)user_data, (enclave_worker_recycled_t *)event);
-    callbacks--;
 }
 
 static void on_stats_update(void *user_data, const enclave_pool_stats_t *stats) {
-    callbacks++;
     enclaveGoStatsUpdate((uintptr_t)user_data, (enclave_pool_stats_t *)stats);
-    callbacks--;
 }
 
 /* Errors. */
@@ -283,17 +285,6 @@ bool enclave_go_stop_waiting(enclave_go_wait_t *wait, uintptr_t complete, const 
         read_outcome(ended, outcome);
     }
     return stopped;
-}
-
-bool enclave_go_may_not_wait(const enclave_execution_t *execution) {
-    if (callbacks == 0) {
-        return false;
-    }
-    /* Of which pool this is a callback, the library knows: it refuses to wait, even for so short a time. */
-    enclave_outcome_t *outcome = NULL;
-    enclave_status_t status = enclave_execution_wait(execution, 1, &outcome, NULL);
-    enclave_outcome_free(outcome);
-    return status == ENCLAVE_INVALID_STATE;
 }
 
 /* Tool calls. */

@@ -75,8 +75,9 @@ enclave_status_t enclave_go_submit(const enclave_pool_t *pool, const char *sourc
 bool enclave_go_stop_waiting(enclave_go_wait_t *wait, uintptr_t on_complete, const enclave_execution_t *execution,
                              enclave_go_outcome_t *outcome);
 
-/* Whether a wait for this execution is refused here, because this is a callback of its pool. */
-bool enclave_go_may_not_wait(const enclave_execution_t *execution);
+/* Of which pool the calling thread runs a callback, by its number in Go; 0 of none. */
+void enclave_go_set_callback_of(uint64_t pool);
+uint64_t enclave_go_callback_of(void);
 
 /* Answers a call and frees it. If the answer is refused, the call is as before, and the error says why. */
 enclave_status_t enclave_go_resolve(enclave_tool_call_t *call, const void *cbor, size_t cbor_len,
