@@ -37,6 +37,9 @@ use crate::error::Error;
 /// size, whatever a script has put into it.
 pub const MAX_DECIMAL_BITS: u64 = 1 << 14;
 
+/// The most decimal digits that are read as a bigint, for the same reason.
+pub const MAX_DECIMAL_DIGITS: usize = 4933;
+
 /// Writes a value as JSON, without white space.
 ///
 /// The only errors are a value deeper than [`MAX_VALUE_DEPTH`] and a bigint of more than [`MAX_DECIMAL_BITS`]; `what`
@@ -55,6 +58,21 @@ pub fn to_string(value: &Value, what: &str) -> Result<String, Error> {
 /// The decimal digits of a bigint. The only error is one of more than [`MAX_DECIMAL_BITS`]; `what` names it there.
 pub fn decimal(bigint: &BigInt, what: &str) -> Result<String, Error> {
     check_bits(bigint, what).map(|()| bigint.to_string())
+}
+
+/// Reads a bigint of at most [`MAX_DECIMAL_DIGITS`], with a `-` before them if it is negative. The error is
+/// [`Error::InvalidArgument`] and calls the digits `what`.
+pub fn from_decimal(digits: &str, what: &str) -> Result<BigInt, Error> {
+    let magnitude = digits.strip_prefix('-').unwrap_or(digits);
+    if magnitude.is_empty() || !magnitude.bytes().all(|digit| digit.is_ascii_digit()) {
+        let problem = "is not a whole number in decimal digits, with or without a - before them";
+        return Err(Error::invalid_argument(what, problem));
+    }
+    if magnitude.len() > MAX_DECIMAL_DIGITS {
+        let problem = format!("has {} digits; accepted are at most {MAX_DECIMAL_DIGITS}", magnitude.len());
+        return Err(Error::invalid_argument(what, problem));
+    }
+    digits.parse().map_err(|error| Error::invalid_argument(what, format!("is no bigint: {error}")))
 }
 
 fn check_bigints(value: &Value, what: &str) -> Result<(), Error> {
@@ -484,6 +502,11 @@ mod tests {
         let largest = (BigInt::from(1) << MAX_DECIMAL_BITS) - 1;
         assert_eq!(decimal(&largest, "x").unwrap().len(), 4933);
         assert_eq!(text(Value::BigInt(-&largest)).len(), 4936);
+        assert_eq!(from_decimal(&(-&largest).to_string(), "x").unwrap(), -&largest);
+        let digits = "9".repeat(MAX_DECIMAL_DIGITS);
+        assert!(from_decimal(&digits, "x").is_ok() && from_decimal(&format!("-{digits}"), "x").is_ok());
+        let problem = from_decimal(&format!("-{digits}9"), "x").unwrap_err().to_string();
+        assert_eq!(problem, "x has 4934 digits; accepted are at most 4933");
         let over = "x has a bigint of 16385 bits; written in decimal are at most 16384";
         for beyond in [&largest + 1, -&largest - 1] {
             assert_eq!(decimal(&beyond, "x").unwrap_err().to_string(), over);
