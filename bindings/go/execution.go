@@ -73,11 +73,15 @@ func (p *Pool) prepare(ctx context.Context, what capi.Submission, opts []Option)
 		return e.refuse(err), nil
 	}
 	s.Console = p.logger.console("WithConsole", s.console)
-	if s.tools == nil && s.anyTool == nil {
-		s.tools, s.anyTool = p.tools.current(), p.anyTool
+	tools, anyTool := s.tools, s.anyTool
+	for name := range tools {
+		s.ToolNames = append(s.ToolNames, name)
 	}
-	if s.tools != nil || s.anyTool != nil {
-		e.calls = &toolCalls{tools: s.tools, anyTool: s.anyTool, logger: p.logger, parent: ctx}
+	if anyTool == nil {
+		tools, anyTool = p.tools.with(s.tools), p.anyTool
+	}
+	if tools != nil || anyTool != nil {
+		e.calls = &toolCalls{tools: tools, anyTool: anyTool, logger: p.logger, parent: ctx}
 		s.Tools = e.calls
 	}
 	return e, &s.Submission

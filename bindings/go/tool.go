@@ -114,6 +114,18 @@ func (b *toolbox) current() map[string]ToolFunc {
 	return nil
 }
 
+// with are these tools, and an execution's own.
+func (b *toolbox) with(own map[string]ToolFunc) map[string]ToolFunc {
+	tools := b.current()
+	if len(own) == 0 {
+		return tools
+	}
+	all := make(map[string]ToolFunc, len(tools)+len(own))
+	maps.Copy(all, tools)
+	maps.Copy(all, own)
+	return all
+}
+
 // add adds a tool and has it registered; if that fails, all is as before.
 func (b *toolbox) add(name string, tool ToolFunc, register func() error) error {
 	b.mu.Lock()

@@ -210,19 +210,36 @@ func TestToolsOfOneExecution(t *testing.T) {
 	is := func(user string) ToolFunc {
 		return func(context.Context, Args) (any, error) { return user, nil }
 	}
+	handle(t, pool, "shared", is("shared"))
 	source := "[await tools.name(), await callTool('x').catch((e) => e.code)]"
 	for _, test := range []struct {
 		want string
 		opts []Option
 	}{
 		{`["pool","any x"]`, nil},
-		{`["ann","TOOL_NOT_FOUND"]`, []Option{WithTool("name", is("ann"))}},
+		{`["ann","any x"]`, []Option{WithTool("name", is("ann"))}},
+		{`["bob","any x"]`, []Option{WithTool("name", is("ann")), WithTool("name", is("bob"))}},
 		{`["bob","bob"]`, []Option{WithToolHandler(is("bob"))}},
 		{`["ann","bob"]`, []Option{WithToolHandler(is("bob")), WithTool("name", is("ann"))}},
 	} {
 		if got := run(t, pool, source, test.opts...).String(); got != test.want {
 			t.Errorf("it is %s, not %s", got, test.want)
 		}
+	}
+	// One is beside those of the pool, known by its name, and of this execution alone.
+	source = "[await tools.mine(), await tools.shared(), Object.keys(tools).join()]"
+	if got := run(t, pool, source, WithTool("mine", is("ann"))).String(); got != `["ann","shared","mine,name,shared"]` {
+		t.Errorf("it is %s", got)
+	}
+	if got := run(t, pool, "typeof tools.mine").String(); got != "undefined" {
+		t.Errorf("it is %s", got)
+	}
+	_, err := pool.Run(context.Background(), "1", WithTool("no name", is("ann")))
+	wantIs(t, err, ErrInvalidArgument)
+	// Without a handler for all, a name that nobody has is refused as ever.
+	none := newPool(t, Config{MaxWorkers: 1})
+	if got := run(t, none, "await callTool('x').catch((e) => e.code)", WithTool("y", is("y"))).String(); got != "TOOL_NOT_FOUND" {
+		t.Errorf("it is %s", got)
 	}
 	// A tool is there for what is submitted from now on, and replaces one of its name.
 	handle(t, pool, "name", is("new"))

@@ -94,7 +94,7 @@ type WorkerRecycled struct {
 
 // Histogram is how long something took.
 type Histogram struct {
-	Count, P50NS, P90NS, P99NS, MaxNS uint64
+	Count, MeanNS, P50NS, P90NS, P99NS, MaxNS uint64
 }
 
 // PoolStats is a snapshot of a pool.
@@ -326,6 +326,7 @@ type Submission struct {
 	Globals        []Global
 	CollectConsole bool
 	Tools          ToolHandler       // may be nil
+	ToolNames      []string          // those that the script knows beside the pool's
 	Console        func(ConsoleLine) // may be nil
 }
 
@@ -418,22 +419,31 @@ func (p *Pool) call(
 		tools = newHandle(s.Tools)
 	}
 	console := newCallback(p.id, s.Console)
-	var filename *C.char
+	globals, names := packGlobals(s.Globals), packNames(s.ToolNames)
+	submission := C.enclave_go_submission_t{
+		source:          stringPointer(s.Source),
+		source_len:      C.size_t(len(s.Source)),
+		settings:        settingsPointer(s.Settings),
+		settings_len:    C.size_t(len(s.Settings)),
+		globals:         (*C.char)(bytesPointer(globals)),
+		globals_len:     C.size_t(len(globals)),
+		tool_names:      (*C.char)(bytesPointer(names)),
+		tool_names_len:  C.size_t(len(names)),
+		kind:            C.enclave_source_kind_t(s.Kind),
+		collect_console: C.bool(s.CollectConsole),
+		on_tool_call:    C.uintptr_t(tools),
+		on_console:      C.uintptr_t(console),
+		on_complete:     C.uintptr_t(complete),
+	}
 	if s.Filename != "" {
-		filename = stringPointer(s.Filename)
+		submission.filename, submission.filename_len = stringPointer(s.Filename), C.size_t(len(s.Filename))
 	}
-	var script *C.enclave_script_t
 	if s.Script != nil {
-		script = s.Script.script
+		submission.script = s.Script.script
 	}
-	globals := packGlobals(s.Globals)
 	var execution *C.enclave_execution_t
 	var failure *C.enclave_error_t
-	status := C.enclave_go_submit(p.pool, stringPointer(s.Source), C.size_t(len(s.Source)), script, compiled,
-		settingsPointer(s.Settings), C.size_t(len(s.Settings)), filename, C.size_t(len(s.Filename)),
-		(*C.char)(bytesPointer(globals)), C.size_t(len(globals)), C.enclave_source_kind_t(s.Kind),
-		C.bool(s.CollectConsole), C.uintptr_t(tools), C.uintptr_t(console), C.uintptr_t(complete), wait, outcome,
-		&execution, &failure)
+	status := C.enclave_go_submit(p.pool, submission, compiled, wait, outcome, &execution, &failure)
 	runtime.KeepAlive(s)
 	return execution, takeError(status, failure)
 }
@@ -549,17 +559,24 @@ func packGlobals(globals []Global) []byte {
 	for _, global := range globals {
 		size += 16 + len(global.Name) + len(global.CBOR)
 	}
-	if size == 0 {
-		return nil
-	}
 	packed := make([]byte, 0, size)
 	for _, global := range globals {
-		packed = binary.NativeEndian.AppendUint64(packed, uint64(len(global.Name)))
-		packed = append(packed, global.Name...)
-		packed = binary.NativeEndian.AppendUint64(packed, uint64(len(global.CBOR)))
-		packed = append(packed, global.CBOR...)
+		packed = pack(pack(packed, global.Name), global.CBOR)
 	}
 	return packed
+}
+
+// packNames writes names as the shim reads them.
+func packNames(names []string) []byte {
+	var packed []byte
+	for _, name := range names {
+		packed = pack(packed, name)
+	}
+	return packed
+}
+
+func pack[T string | []byte](to []byte, part T) []byte {
+	return append(binary.NativeEndian.AppendUint64(to, uint64(len(part))), part...)
 }
 
 // takeError copies an owned error and frees it.
@@ -617,8 +634,8 @@ func copyStats(read *C.enclave_pool_stats_t) PoolStats {
 		RateLimitHits:     uint64(read.rate_limit_hits),
 		MemoryCurrent:     uint64(read.memory_current),
 		MemoryPeak:        uint64(read.memory_peak),
-		QueueWait:         copyHistogram(&read.queue_wait),
-		RunTime:           copyHistogram(&read.run_time),
+		QueueWait:         copyHistogram(&read.queue_wait, read.queue_wait_mean_ns),
+		RunTime:           copyHistogram(&read.run_time, read.run_time_mean_ns),
 		SandboxViolations: uint64(read.sandbox_violations),
 		Isolation:         int32(read.isolation),
 		SandboxMissing:    uint32(read.sandbox_missing),
@@ -634,13 +651,14 @@ func copyStats(read *C.enclave_pool_stats_t) PoolStats {
 	return stats
 }
 
-func copyHistogram(read *C.enclave_histogram_t) Histogram {
+func copyHistogram(read *C.enclave_histogram_t, mean C.uint64_t) Histogram {
 	return Histogram{
-		Count: uint64(read.count),
-		P50NS: uint64(read.p50_ns),
-		P90NS: uint64(read.p90_ns),
-		P99NS: uint64(read.p99_ns),
-		MaxNS: uint64(read.max_ns),
+		Count:  uint64(read.count),
+		MeanNS: uint64(mean),
+		P50NS:  uint64(read.p50_ns),
+		P90NS:  uint64(read.p90_ns),
+		P99NS:  uint64(read.p99_ns),
+		MaxNS:  uint64(read.max_ns),
 	}
 }
 
