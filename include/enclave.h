@@ -251,6 +251,10 @@ typedef struct enclave_pool_stats_t {
     /// Parts of the sandbox of worker processes that could not be had, together (`|`); 0 for workers that are threads,
     /// which have none.
     enclave_sandbox_part_t sandbox_missing;
+    /// The mean of `queue_wait`, in nanoseconds: times its count, it is their sum.
+    uint64_t queue_wait_mean_ns;
+    /// The mean of `run_time`, in nanoseconds.
+    uint64_t run_time_mean_ns;
 } enclave_pool_stats_t;
 
 /// Receives the pool's stats, lent until the callback returns.
@@ -722,8 +726,8 @@ struct enclave_value_t *enclave_value_new_number(double value);
 /// Makes a bigint of a number of 64 bits.
 struct enclave_value_t *enclave_value_new_bigint(int64_t value);
 
-/// Makes a bigint of any size of its decimal digits, with a `-` before them if it is negative.
-/// NULL and INVALID_ARGUMENT: anything else.
+/// Makes a bigint of at most 4933 decimal digits, with a `-` before them if it is negative. NULL and INVALID_ARGUMENT:
+/// anything else. `enclave_value_from_cbor` makes a bigint of any size.
 struct enclave_value_t *enclave_value_new_bigint_text(const char *digits,
                                                       size_t digits_len,
                                                       struct enclave_error_t **error);
@@ -796,7 +800,8 @@ double enclave_value_date(const struct enclave_value_t *value);
 /// exactly. `integer` may be NULL.
 bool enclave_value_int64(const struct enclave_value_t *value, int64_t *integer);
 
-/// The decimal digits of a bigint. The buffer is filled, to be freed. INVALID_ARGUMENT: NULL, or another kind.
+/// The decimal digits of a bigint. The buffer is filled, to be freed. INVALID_ARGUMENT: NULL, another kind, or more than
+/// 16384 bits: so many digits would take time out of proportion. `enclave_value_to_cbor` gives the bytes of any bigint.
 enclave_status_t enclave_value_bigint_text(const struct enclave_value_t *value,
                                            struct enclave_buffer_t *digits,
                                            struct enclave_error_t **error);
@@ -850,7 +855,8 @@ struct enclave_value_t *enclave_value_from_cbor(const void *cbor, size_t cbor_le
 /// Writes a value as JSON, without white space. The buffer is filled, to be freed. What JSON does not have is written
 /// as what is nearest: a bigint as its digits in a string, bytes as base64, a `Date` as ISO 8601, a `Map` as an object
 /// (or as pairs, if a key is no string), a `Set` as an array, an `Error` as its name and message; `undefined`, `NaN`
-/// and the infinities as null. CBOR loses nothing. INVALID_ARGUMENT: a NULL.
+/// and the infinities as null. CBOR loses nothing. INVALID_ARGUMENT: a NULL, or a bigint of more than 16384 bits: so many
+/// digits would take time out of proportion.
 enclave_status_t enclave_value_to_json(const struct enclave_value_t *value,
                                        struct enclave_buffer_t *json,
                                        struct enclave_error_t **error);
@@ -986,7 +992,19 @@ enclave_status_t enclave_options_on_console(struct enclave_options_t *options,
                                             void *user_data,
                                             enclave_finalizer_fn finalizer);
 
-/// Sets the callback that answers all tool calls of the execution, instead of the pool's. INVALID_ARGUMENT: a NULL.
+/// Adds a tool of this execution alone, in place of one of the same name, beside those of the pool and in place of one of
+/// the same name there: the callback answers `callTool(name, args)` and `tools.name(args)`. INVALID_ARGUMENT: a NULL, or a
+/// name that is not UTF-8. That it is the name of a tool (`enclave_pool_register_tool`) is checked at submission.
+enclave_status_t enclave_options_add_tool(struct enclave_options_t *options,
+                                          const char *name,
+                                          size_t name_len,
+                                          enclave_tool_fn callback,
+                                          void *user_data,
+                                          enclave_finalizer_fn finalizer,
+                                          struct enclave_error_t **error);
+
+/// Sets the callback that answers all tool calls of the execution, instead of the pool's and of
+/// `enclave_options_add_tool`. INVALID_ARGUMENT: a NULL.
 enclave_status_t enclave_options_on_tool_call(struct enclave_options_t *options,
                                               enclave_tool_fn callback,
                                               void *user_data,

@@ -5,8 +5,6 @@ import (
 	"encoding"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
 	"iter"
 	"math"
@@ -118,10 +116,7 @@ func encode(x any) ([]byte, error) {
 	}
 	encoded, err := encMode.Marshal(x)
 	if err != nil {
-		if known := (*Error)(nil); errors.As(err, &known) {
-			return nil, known
-		}
-		return nil, invalid("value", "%T has no JavaScript value: %v", x, err)
+		return nil, unencodable(x, err)
 	}
 	return encoded, nil
 }
@@ -133,10 +128,25 @@ func appendItem(to []byte, x any) ([]byte, error) {
 
 // decode stores CBOR of the library's in a Go variable.
 func decode(from []byte, dst any) error {
-	if err := decMode.Unmarshal(datesToText(from), dst); err != nil {
-		return fmt.Errorf("enclave: %s does not fit %T: %w", kindOf(from), dst, err)
+	if target := reflect.ValueOf(dst); target.Kind() != reflect.Pointer || target.IsNil() {
+		return invalid("dst", "it is %T; it has to be a pointer to a variable", dst)
 	}
-	return nil
+	from = datesToText(from)
+	if hasLargeBigInt(from) {
+		// Of a bigint that does not fit the decoder prints the digits, which takes more than linear time.
+		if misfit := findMisfit(from, dst); misfit != nil {
+			return misfit
+		}
+	}
+	err := decMode.Unmarshal(from, dst)
+	if err == nil {
+		return nil
+	}
+	if misfit := findMisfit(from, dst); misfit != nil {
+		return misfit
+	}
+	to := reflect.TypeOf(dst)
+	return &DecodeError{Kind: kindOf(from), Type: to.Elem(), Err: err, whole: kindOf(from), dst: to, got: jsKind(kindOf(from))}
 }
 
 // checkDepth refuses what is nested so deep that it may be a cycle, for which the encoder would never end.
@@ -307,7 +317,7 @@ func items(from []byte) iter.Seq[[]byte] {
 		}
 		for range count {
 			size := itemSize(rest)
-			if !yield(rest[:size:size]) {
+			if size == 0 || !yield(rest[:size:size]) {
 				return
 			}
 			rest = rest[size:]
@@ -389,6 +399,10 @@ func rewriteTag(from []byte, tag uint64, replace func(to, content []byte) []byte
 		switch major {
 		case majorTag:
 			if argument != tag {
+				break
+			}
+			// A number or a text: what holds other items would be read again for each tag around it.
+			if inner, _, _ := readHead(rest); inner >= majorArray && inner <= majorTag {
 				break
 			}
 			content := rest[:itemSize(rest)]

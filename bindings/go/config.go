@@ -108,9 +108,9 @@ type Config struct {
 	// Limits of every execution; [WithLimits] and [WithTimeout] change them for one.
 	Limits
 
-	// The callbacks run on threads of the library, several at once, and should return soon. They may call anything of
-	// the pool but what would wait there for it: Run and its kin, Result, Shutdown and Close then give
-	// ErrInvalidState. A panic in one ends the program, like any panic that nobody recovers.
+	// The callbacks run on goroutines of their own, several at once, and should return soon: a thread of the library
+	// waits for them. They may call anything of the pool but what would wait there for it: Run and its kin, Result,
+	// Shutdown and Close then give ErrInvalidState. A panic in one is recovered and logged, with its stack.
 
 	// OnWorkerRecycled is told of every worker that has left the pool, and why.
 	OnWorkerRecycled func(WorkerRecycled)
@@ -125,7 +125,9 @@ type Config struct {
 	OnToolCall ToolFunc
 
 	// Logger, if not nil, gets what the pool itself has to say: workers that leave (debug for idle, max_executions and
-	// shutdown, else warn) and panics of tools (error). For the console see [LogConsole].
+	// shutdown, else warn), errors of tools (info), and faults of the program (error): panics of tools and callbacks, and
+	// results of tools that have no JavaScript value. If it is nil, these faults go to [slog.Default]. For the console see
+	// [LogConsole].
 	Logger *slog.Logger
 
 	// exact says that every field means what it says, over the preset that it came from.

@@ -1,6 +1,7 @@
 package enclave
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -87,6 +88,9 @@ var (
 	ErrWorkerStartup = errors.New("enclave: worker startup")
 	// A bug of the library.
 	ErrInternal = errors.New("enclave: internal error")
+
+	// The script gave undefined where a result was wanted ([Pool.RunInto]). No [*Error]: the execution itself went well.
+	ErrNoResult = errors.New("enclave: the script gave no result")
 )
 
 var sentinels = map[Status]error{
@@ -294,15 +298,47 @@ func invalid(field, format string, args ...any) *Error {
 // ended is the error of an execution whose context ended before it began.
 func ended(ctx context.Context) *Error {
 	err := &Error{Status: StatusCancelled, Message: "the context ended before the script was submitted"}
-	err.blame(ctx)
+	var end contextEnd
+	end.read(ctx)
+	err.blame(end)
 	return err
 }
 
-// blame adds the errors of a context that has ended.
-func (e *Error) blame(ctx context.Context) {
-	e.causes = append(e.causes, ctx.Err())
-	if cause := context.Cause(ctx); cause != ctx.Err() {
-		e.causes = append(e.causes, cause)
+// contextEnd is why a context has ended; zero of one that has not.
+type contextEnd struct {
+	err, cause error
+	text       string
+}
+
+func (end *contextEnd) read(ctx context.Context) {
+	if end.err = ctx.Err(); end.err != nil {
+		end.cause = end.err
+		end.cause = context.Cause(ctx)
+		end.text = end.cause.Error()
 	}
-	e.Message += ": " + context.Cause(ctx).Error()
+}
+
+// endOf is why a context has ended, on a thread of the library. Methods of a context and of its cause may be the user's,
+// so they are called on a goroutine of its own; if one panics or ends that, what the others have said is used.
+func endOf(ctx context.Context) (end contextEnd) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() { _ = recover() }()
+		end.read(ctx)
+	}()
+	<-done
+	return end
+}
+
+// blame adds the errors of a context that has ended.
+func (e *Error) blame(end contextEnd) {
+	if end.err == nil {
+		return
+	}
+	e.causes = append(e.causes, end.err)
+	if end.cause != end.err {
+		e.causes = append(e.causes, end.cause)
+	}
+	e.Message += ": " + cmp.Or(end.text, "its context ended")
 }

@@ -3,6 +3,7 @@ package enclave
 import (
 	"context"
 	"log/slog"
+	"runtime/debug"
 	"time"
 
 	"github.com/enclave/enclave/bindings/go/internal/capi"
@@ -108,7 +109,8 @@ func LogConsole(logger *slog.Logger) func(ConsoleLine) {
 // callbacks are those of a config, as the library calls them.
 func (c *Config) callbacks() capi.Callbacks {
 	var callbacks capi.Callbacks
-	if recycled, logger := c.OnWorkerRecycled, c.Logger; recycled != nil || logger != nil {
+	logger := logger{c.Logger}
+	if recycled := c.OnWorkerRecycled; recycled != nil || c.Logger != nil {
 		callbacks.WorkerRecycled = func(from capi.WorkerRecycled) {
 			event := WorkerRecycled{
 				WorkerID:   from.WorkerID,
@@ -116,25 +118,77 @@ func (c *Config) callbacks() capi.Callbacks {
 				Age:        nanoseconds(from.AgeNS),
 				Reason:     RecycleReason(from.Reason),
 			}
-			if logger != nil {
-				level := slog.LevelWarn
-				if event.Reason.routine() {
-					level = slog.LevelDebug
+			level := slog.LevelWarn
+			if event.Reason.routine() {
+				level = slog.LevelDebug
+			}
+			// Whatever the logger does, the callback is called.
+			defer func() {
+				if recycled != nil {
+					logger.guard("OnWorkerRecycled", func() { recycled(event) })
 				}
-				logger.LogAttrs(context.Background(), level, "worker recycled", slog.Uint64("worker", event.WorkerID),
-					slog.String("reason", event.Reason.String()), slog.Int("executions", event.Executions),
-					slog.Duration("age", event.Age))
-			}
-			if recycled != nil {
-				recycled(event)
-			}
+			}()
+			logger.log(context.Background(), level, "worker recycled", slog.Uint64("worker", event.WorkerID),
+				slog.String("reason", event.Reason.String()), slog.Int("executions", event.Executions),
+				slog.Duration("age", event.Age))
 		}
 	}
 	if update := c.OnStatsUpdate; update != nil {
-		callbacks.StatsUpdate = func(from capi.PoolStats) { update(newStats(from)) }
+		callbacks.StatsUpdate = func(from capi.PoolStats) {
+			stats := newStats(from)
+			logger.guard("OnStatsUpdate", func() { update(stats) })
+		}
 	}
-	if console := c.OnConsole; console != nil {
-		callbacks.Console = func(from capi.ConsoleLine) { console(newConsoleLine(from)) }
-	}
+	callbacks.Console = logger.console("OnConsole", c.OnConsole)
 	return callbacks
+}
+
+// console is a callback for console lines as the library calls it; nil for nil.
+func (l logger) console(name string, callback func(ConsoleLine)) func(capi.ConsoleLine) {
+	if callback == nil {
+		return nil
+	}
+	return func(from capi.ConsoleLine) {
+		line := newConsoleLine(from)
+		l.guard(name, func() { callback(line) })
+	}
+}
+
+// logger is the logger of a pool, which may be none. A handler that panics is left alone.
+type logger struct{ to *slog.Logger }
+
+// log logs what somebody may want to know.
+func (l logger) log(ctx context.Context, level slog.Level, message string, attrs ...slog.Attr) {
+	if l.to == nil {
+		return
+	}
+	defer func() { _ = recover() }()
+	l.to.LogAttrs(ctx, level, message, attrs...)
+}
+
+// fault logs a fault of the program: without a logger, to the default one.
+func (l logger) fault(ctx context.Context, message string, attrs ...slog.Attr) {
+	if l.to == nil {
+		l.to = slog.Default()
+	}
+	l.log(ctx, slog.LevelError, message, attrs...)
+}
+
+// guard calls a callback of the program. A panic is logged, and so is a goroutine that ends; neither goes further.
+func (l logger) guard(name string, callback func()) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		attrs := []slog.Attr{slog.String("callback", name)}
+		if value := recover(); value != nil {
+			attrs = append(attrs, slog.String("panic", textOf(value)), slog.String("stack", string(debug.Stack())))
+		} else {
+			attrs = append(attrs, slog.String("panic", "it called runtime.Goexit"))
+		}
+		l.fault(context.Background(), "callback panicked", attrs...)
+	}()
+	callback()
+	returned = true
 }

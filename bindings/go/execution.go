@@ -11,6 +11,7 @@ import (
 // until it is done, whether or not anybody waits for it, and keeps its pool alive.
 type Execution struct {
 	ctx   context.Context
+	inner *capi.Pool
 	pool  *Pool      // keeps the pool from being cleaned up meanwhile
 	calls *toolCalls // nil without tools
 	id    uint64
@@ -45,6 +46,9 @@ func (p *Pool) run(ctx context.Context, what capi.Submission, opts []Option) (Va
 	if s == nil {
 		return e.value, e.err
 	}
+	if err := p.mayWait(); err != nil {
+		return Value{}, err
+	}
 	outcome, handle, err := p.inner.Run(s, (*completer)(e))
 	if outcome != nil {
 		(*completer)(e).Complete(outcome)
@@ -56,7 +60,7 @@ func (p *Pool) run(ctx context.Context, what capi.Submission, opts []Option) (Va
 
 // prepare makes an execution and what is to be submitted for it; nil if it was refused and is done.
 func (p *Pool) prepare(ctx context.Context, what capi.Submission, opts []Option) (*Execution, *capi.Submission) {
-	e := &Execution{ctx: ctx, pool: p, done: make(chan struct{})}
+	e := &Execution{ctx: ctx, inner: p.inner, pool: p, done: make(chan struct{})}
 	switch {
 	case ctx == nil:
 		e.ctx = context.Background()
@@ -68,11 +72,16 @@ func (p *Pool) prepare(ctx context.Context, what capi.Submission, opts []Option)
 	if err := applyTo(&s, opts); err != nil {
 		return e.refuse(err), nil
 	}
-	if s.tools == nil && s.anyTool == nil {
-		s.tools, s.anyTool = p.tools.current(), p.anyTool
+	s.Console = p.logger.console("WithConsole", s.console)
+	tools, anyTool := s.tools, s.anyTool
+	for name := range tools {
+		s.ToolNames = append(s.ToolNames, name)
 	}
-	if s.tools != nil || s.anyTool != nil {
-		e.calls = &toolCalls{tools: s.tools, anyTool: s.anyTool, logger: p.logger, parent: ctx}
+	if anyTool == nil {
+		tools, anyTool = p.tools.with(s.tools), p.anyTool
+	}
+	if tools != nil || anyTool != nil {
+		e.calls = &toolCalls{tools: tools, anyTool: anyTool, logger: p.logger, parent: ctx}
 		s.Tools = e.calls
 	}
 	return e, &s.Submission
@@ -144,8 +153,12 @@ type completer Execution
 // Complete says how the execution has ended, on a thread of the worker.
 func (c *completer) Complete(outcome *capi.Outcome) {
 	e := (*Execution)(c)
+	var ended contextEnd
+	if outcome.Err != nil && Status(outcome.Err.Status) == StatusCancelled {
+		ended = endOf(e.ctx)
+	}
 	if e.calls != nil {
-		e.calls.end()
+		e.calls.end(ended.cause)
 	}
 	e.stats = newExecutionStats(outcome.Stats)
 	for _, line := range outcome.Console {
@@ -154,7 +167,7 @@ func (c *completer) Complete(outcome *capi.Outcome) {
 	if outcome.Err == nil {
 		e.value = Value{outcome.Value}
 	} else {
-		e.err = e.explain(newError(outcome.Err))
+		e.err = e.explain(newError(outcome.Err), ended)
 	}
 	e.mu.Lock()
 	e.ended = true
@@ -170,17 +183,11 @@ func (c *completer) Complete(outcome *capi.Outcome) {
 }
 
 // explain adds what the library does not know: the context that ended, the error of a tool.
-func (e *Execution) explain(err *Error) *Error {
-	switch err.Status {
-	case StatusCancelled:
-		if e.ctx.Err() != nil {
-			err.blame(e.ctx)
-		}
-	case StatusException:
-		if e.calls != nil {
-			script := err.causes[0].(*ScriptError)
-			script.cause = e.calls.cause(script)
-		}
+func (e *Execution) explain(err *Error, ended contextEnd) *Error {
+	err.blame(ended)
+	if err.Status == StatusException && e.calls != nil {
+		script := err.causes[0].(*ScriptError)
+		script.cause = e.calls.cause(script)
 	}
 	return err
 }
@@ -225,12 +232,19 @@ func (e *Execution) wait() error {
 }
 
 func (e *Execution) mayWait() error {
-	handle := e.acquire()
-	if handle == nil {
+	select {
+	case <-e.done:
 		return nil
+	default:
+		return mayWait(e.inner)
 	}
-	defer e.release()
-	if handle.MayWait() {
+}
+
+func (p *Pool) mayWait() error { return mayWait(p.inner) }
+
+// mayWait fails in a callback of the pool.
+func mayWait(pool *capi.Pool) error {
+	if !pool.InCallback() {
 		return nil
 	}
 	return &Error{

@@ -60,9 +60,10 @@ func applyTo(s *submission, opts []Option) error {
 // submission is a script with its options.
 type submission struct {
 	capi.Submission
-	// Tools of this execution alone, in place of the pool's.
+	// Tools of this execution alone.
 	tools   map[string]ToolFunc
 	anyTool ToolFunc
+	console func(ConsoleLine)
 }
 
 // WithGlobal sets a global variable of the script, to what [ValueOf] makes of value. Give data to scripts like this,
@@ -132,10 +133,7 @@ func WithTimeout(timeout time.Duration) Option {
 // WithConsole gives the console lines of the execution to this callback, in place of [Config.OnConsole].
 func WithConsole(console func(ConsoleLine)) Option {
 	return option(func(s *submission) error {
-		s.Console = nil
-		if console != nil {
-			s.Console = func(line capi.ConsoleLine) { console(newConsoleLine(line)) }
-		}
+		s.console = console
 		return nil
 	})
 }
@@ -148,11 +146,9 @@ func CollectConsole() Option {
 	})
 }
 
-// WithTool gives the execution a tool of its own. An execution that has one, or has [WithToolHandler], has none of the
-// pool's. That is the way to give each user tools of their own: what the tool closes over says for whom it acts, and it
-// never has to trust what the script says of itself.
-//
-// A script calls it as callTool(name, args); tools.name(args) is only for names that [Pool.HandleTool] knows too.
+// WithTool gives the execution a tool of its own, beside those of the pool and in place of one of the same name. A script
+// calls it as tools.name(args) or callTool("name", args). That is the way to give each user tools of their own: what the
+// tool closes over says for whom it acts, and it never has to trust what the script says of itself.
 func WithTool(name string, tool ToolFunc) Option {
 	return option(func(s *submission) error {
 		if tool == nil {
@@ -166,7 +162,8 @@ func WithTool(name string, tool ToolFunc) Option {
 	})
 }
 
-// WithToolHandler gives the execution a handler for all tool calls that have no [WithTool], in place of the pool's.
+// WithToolHandler gives the execution a handler for all tool calls that have no [WithTool], in place of all tools of the
+// pool.
 func WithToolHandler(tool ToolFunc) Option {
 	return option(func(s *submission) error {
 		s.anyTool = tool

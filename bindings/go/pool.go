@@ -3,7 +3,6 @@ package enclave
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"runtime"
 
 	"github.com/enclave/enclave/bindings/go/internal/capi"
@@ -16,7 +15,7 @@ type Pool struct {
 	config  Config
 	tools   toolbox
 	anyTool ToolFunc
-	logger  *slog.Logger
+	logger  logger
 }
 
 // New makes a pool and, unless WarmOnInit is off, waits until its MinWorkers workers have started.
@@ -32,7 +31,7 @@ func New(cfg Config) (*Pool, error) {
 	if failure != nil {
 		return nil, newError(failure)
 	}
-	pool := &Pool{inner: inner, config: cfg, anyTool: cfg.OnToolCall, logger: cfg.Logger}
+	pool := &Pool{inner: inner, config: cfg, anyTool: cfg.OnToolCall, logger: logger{cfg.Logger}}
 	pool.config.fill(inner.Settings)
 	// A backstop for pools that nobody closes. It waits, so it gets a goroutine.
 	runtime.AddCleanup(pool, func(inner *capi.Pool) { go inner.Close() }, inner)
@@ -54,16 +53,30 @@ func (p *Pool) Run(ctx context.Context, source string, opts ...Option) (Value, e
 	return p.run(ctx, capi.Submission{Source: source}, opts)
 }
 
-// RunInto runs a script and stores its result in what dst points to, as [Value.Decode] does.
+// RunInto runs a script and stores its result in what dst points to, as [Value.Decode] does. A script that gives
+// undefined, because it forgets to return something for instance, is an error that matches [ErrNoResult], unless dst
+// points to a [Value], an empty interface or an [Undefined].
 func (p *Pool) RunInto(ctx context.Context, source string, dst any, opts ...Option) error {
 	value, err := p.Run(ctx, source, opts...)
+	return into(dst, value, err)
+}
+
+// into stores a result.
+func into(dst any, value Value, err error) error {
 	if err != nil {
 		return err
+	}
+	if value.Kind() == KindUndefined {
+		switch dst.(type) {
+		case *Value, *any, *Undefined:
+		default:
+			return fmt.Errorf("%w for %T: it is undefined", ErrNoResult, dst)
+		}
 	}
 	return value.Decode(dst)
 }
 
-// Run runs a script and gives its result as a T, as [Value.Decode] does.
+// Run runs a script and gives its result as a T, as [Pool.RunInto] does.
 func Run[T any](ctx context.Context, pool *Pool, source string, opts ...Option) (T, error) {
 	var result T
 	err := pool.RunInto(ctx, source, &result, opts...)
@@ -100,6 +113,9 @@ func (p *Pool) Stats() Stats { return newStats(p.inner.Stats()) }
 // A second call waits for the first. Call Close too, to free what is left: a pool that is only shut down still has its
 // stats.
 func (p *Pool) Shutdown(ctx context.Context) error {
+	if err := p.mayWait(); err != nil {
+		return err
+	}
 	timeout := capi.PoolTimeout
 	if ctx.Err() != nil {
 		timeout = 0
@@ -119,7 +135,12 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 
 // Close shuts the pool down, letting what runs go on for its GracefulShutdownTimeout, and frees it. A second call does
 // nothing.
-func (p *Pool) Close() error { return asError(p.inner.Close()) }
+func (p *Pool) Close() error {
+	if err := p.mayWait(); err != nil {
+		return err
+	}
+	return asError(p.inner.Close())
+}
 
 // Version is the version of the loaded library, such as "0.1.0".
 func Version() string { return capi.Version() }

@@ -43,6 +43,35 @@ func TestRunIntoSaysWhatDoesNotFit(t *testing.T) {
 	}
 }
 
+func TestRunIntoOfUndefinedIsAnError(t *testing.T) {
+	pool := newPool(t, Config{MaxWorkers: 1})
+	ctx := context.Background()
+	decision := struct{ Allow bool }{true}
+	wantIs(t, pool.RunInto(ctx, "const allow = false;", &decision), ErrNoResult)
+	_, err := Run[*int](ctx, pool, "undefined")
+	wantIs(t, err, ErrNoResult)
+	_, err = Run[[]any](ctx, pool, "undefined")
+	wantIs(t, err, ErrNoResult)
+	script, err := pool.Compile(ctx, "undefined")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantIs(t, script.RunInto(ctx, &decision), ErrNoResult)
+	// These can say undefined.
+	if value, err := Run[Value](ctx, pool, "undefined"); err != nil || value.Kind() != KindUndefined {
+		t.Errorf("it is %v, %v", value, err)
+	}
+	if value, err := Run[any](ctx, pool, "undefined"); err != nil || value != nil {
+		t.Errorf("it is %v, %v", value, err)
+	}
+	if _, err := Run[Undefined](ctx, pool, "undefined"); err != nil {
+		t.Error(err)
+	}
+	if value, err := Run[*int](ctx, pool, "null"); err != nil || value != nil {
+		t.Errorf("it is %v, %v", value, err)
+	}
+}
+
 func TestCancelledContext(t *testing.T) {
 	cause := errors.New("cause")
 	for _, test := range []struct {

@@ -27,6 +27,9 @@ func (p *Pool) Compile(ctx context.Context, source string, opts ...Option) (*Scr
 	script := &Script{pool: p, opts: opts}
 	execution, s := p.prepare(ctx, capi.Submission{Source: source}, opts)
 	if s != nil {
+		if err := p.mayWait(); err != nil {
+			return nil, err
+		}
 		compiled, handle, err := p.inner.Compile(s, (*completer)(execution))
 		script.script = compiled
 		execution.admit(handle, err)
@@ -45,10 +48,7 @@ func (s *Script) Run(ctx context.Context, opts ...Option) (Value, error) {
 // RunInto runs the script, as [Pool.RunInto] does.
 func (s *Script) RunInto(ctx context.Context, dst any, opts ...Option) error {
 	value, err := s.Run(ctx, opts...)
-	if err != nil {
-		return err
-	}
-	return value.Decode(dst)
+	return into(dst, value, err)
 }
 
 // Submit submits the script, as [Pool.Submit] does.

@@ -69,7 +69,8 @@ type WorkerCounts struct {
 // Histogram is how long something took. All are 0 where nothing was counted.
 type Histogram struct {
 	Count uint64        `json:"count"`
-	P50   time.Duration `json:"p50"` // half of them took at most this long
+	Mean  time.Duration `json:"mean"` // times Count, it is their sum
+	P50   time.Duration `json:"p50"`  // half of them took at most this long
 	P90   time.Duration `json:"p90"`
 	P99   time.Duration `json:"p99"`
 	Max   time.Duration `json:"max"`
@@ -130,6 +131,7 @@ func newStats(from capi.PoolStats) Stats {
 func newHistogram(from capi.Histogram) Histogram {
 	return Histogram{
 		Count: from.Count,
+		Mean:  nanoseconds(from.MeanNS),
 		P50:   nanoseconds(from.P50NS),
 		P90:   nanoseconds(from.P90NS),
 		P99:   nanoseconds(from.P99NS),

@@ -31,23 +31,44 @@ type Args struct {
 // long as the pool has workers to spare: a script that waits for its tool keeps its worker.
 //
 // The script catches an Error with the error's message; an [*ErrorValue] (anywhere in the chain) says name, message and
-// code. If the script does not catch it, the caller's [*ScriptError] wraps the error that the tool returned. A panic is
-// recovered: the script catches an Error with the code TOOL_PANIC and nothing of the panic, and the caller's error
-// wraps a [*PanicError].
+// code. If the script does not catch it, the caller's [*ScriptError] wraps the error that the tool returned. Errors are
+// logged at info.
+//
+// What is a fault of the host is logged at error, and the script learns nothing of it but the code of the Error that it
+// catches: TOOL_PANIC of a panic, which is recovered (the caller's error wraps a [*PanicError]), and TOOL_RESULT of a
+// result that has no JavaScript value.
 type ToolFunc func(ctx context.Context, args Args) (any, error)
 
 // Tool makes a tool of a function that takes its argument as a Go value. An argument that does not fit rejects the
-// promise with a TypeError.
+// promise with a TypeError that says where and why, such as "items[1].qty: expected number, got string"; the caller's
+// error wraps the [*DecodeError].
 func Tool[In, Out any](f func(context.Context, In) (Out, error)) ToolFunc {
 	return func(ctx context.Context, args Args) (any, error) {
 		var in In
 		if err := args.Decode(&in); err != nil {
-			message := args.Tool + ": " + strings.TrimPrefix(err.Error(), "enclave: ")
-			return nil, &ErrorValue{Name: "TypeError", Message: message, Code: "INVALID_ARGUMENT"}
+			return nil, argumentError(args.Tool, err)
 		}
 		return f(ctx, in)
 	}
 }
+
+// argumentError is what a script and its host see of an argument that does not fit.
+func argumentError(tool string, err error) error {
+	seen := &ErrorValue{Name: "TypeError", Message: tool + ": the argument is not accepted", Code: "INVALID_ARGUMENT"}
+	if misfit := (*DecodeError)(nil); errors.As(err, &misfit) {
+		seen.Message = tool + ": " + misfit.forScript()
+	}
+	return &shownAs{seen, err}
+}
+
+// shownAs is an error that the script sees as another.
+type shownAs struct {
+	seen  *ErrorValue
+	cause error
+}
+
+func (e *shownAs) Error() string   { return e.cause.Error() }
+func (e *shownAs) Unwrap() []error { return []error{e.seen, e.cause} }
 
 // Func makes a tool of a function that neither blocks nor fails, such as strings.ToUpper.
 func Func[In, Out any](f func(In) Out) ToolFunc {
@@ -62,12 +83,22 @@ type PanicError struct {
 }
 
 // Error gives the tool and the panic's value.
-func (e *PanicError) Error() string { return fmt.Sprintf("tool %s panicked: %v", e.Tool, e.Value) }
+func (e *PanicError) Error() string { return "tool " + e.Tool + " panicked: " + textOf(e.Value) }
 
 // Unwrap gives the panic's value if it is an error.
 func (e *PanicError) Unwrap() error {
 	err, _ := e.Value.(error)
 	return err
+}
+
+// textOf is the text of a value that was given to panic; its own methods may panic too, also inside fmt.
+func textOf(value any) (text string) {
+	defer func() {
+		if recover() != nil {
+			text = fmt.Sprintf("a %T whose text cannot be had", value)
+		}
+	}()
+	return fmt.Sprint(value)
 }
 
 // toolbox has the tools of a pool. An execution takes those that are there when it is submitted.
@@ -81,6 +112,18 @@ func (b *toolbox) current() map[string]ToolFunc {
 		return *tools
 	}
 	return nil
+}
+
+// with are these tools, and an execution's own.
+func (b *toolbox) with(own map[string]ToolFunc) map[string]ToolFunc {
+	tools := b.current()
+	if len(own) == 0 {
+		return tools
+	}
+	all := make(map[string]ToolFunc, len(tools)+len(own))
+	maps.Copy(all, tools)
+	maps.Copy(all, own)
+	return all
 }
 
 // add adds a tool and has it registered; if that fails, all is as before.
@@ -104,12 +147,12 @@ func (b *toolbox) add(name string, tool ToolFunc, register func() error) error {
 type toolCalls struct {
 	tools   map[string]ToolFunc
 	anyTool ToolFunc
-	logger  *slog.Logger
+	logger  logger
 	parent  context.Context
 
 	mu     sync.Mutex
 	ctx    context.Context // made for the first call
-	cancel context.CancelFunc
+	cancel context.CancelCauseFunc
 	ended  bool
 	failed []toolFailure
 }
@@ -145,7 +188,7 @@ func (c *toolCalls) CallTool(name string, arg []byte, call *capi.ToolCall) {
 		result, failure := c.run(ctx, tool, args)
 		if failure == nil {
 			if err := call.Resolve(result); err != nil {
-				failure = unfit(name, newError(err))
+				failure = c.unfit(ctx, args, newError(err))
 			}
 		}
 		if failure != nil {
@@ -161,22 +204,21 @@ func (c *toolCalls) context() context.Context {
 	if c.ctx == nil {
 		// It does not end with its parent, but with the execution, which ends because its parent does: else a tool
 		// could fail because of that, and the script of this failure, before the execution is cancelled.
-		ctx, cancel := context.WithCancelCause(context.WithoutCancel(c.parent))
-		c.ctx, c.cancel = ctx, func() { cancel(cmp.Or(context.Cause(c.parent), errExecutionEnded)) }
+		c.ctx, c.cancel = context.WithCancelCause(context.WithoutCancel(c.parent))
 		if c.ended {
-			c.cancel()
+			c.cancel(errExecutionEnded)
 		}
 	}
 	return c.ctx
 }
 
 // end ends the context of the tools that run.
-func (c *toolCalls) end() {
+func (c *toolCalls) end(cause error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ended = true
 	if c.cancel != nil {
-		c.cancel()
+		c.cancel(cmp.Or(cause, errExecutionEnded))
 	}
 }
 
@@ -189,19 +231,19 @@ func (c *toolCalls) run(ctx context.Context, tool ToolFunc, args Args) (result [
 			return
 		}
 		panicked := &PanicError{Tool: args.Tool, Value: value, Stack: debug.Stack()}
-		if c.logger != nil {
-			c.logger.LogAttrs(ctx, slog.LevelError, "tool panicked", slog.String("tool", args.Tool),
-				slog.Any("panic", value), slog.String("stack", string(panicked.Stack)),
-				slog.Uint64("execution", args.ExecutionID))
-		}
 		result, failure = nil, &toolFailure{panicSeen(args.Tool), panicked}
+		c.logger.fault(ctx, "tool panicked", slog.String("tool", args.Tool), slog.String("panic", textOf(value)),
+			slog.String("stack", string(panicked.Stack)), slog.Uint64("execution", args.ExecutionID))
 	}()
 	value, err := tool(ctx, args)
 	if err != nil {
-		return nil, newFailure(err)
+		failure = newFailure(err)
+		c.logger.log(ctx, slog.LevelInfo, "tool failed", slog.String("tool", args.Tool), slog.Any("error", err),
+			slog.Uint64("execution", args.ExecutionID))
+		return nil, failure
 	}
 	if result, err = encode(value); err != nil {
-		return nil, unfit(args.Tool, err)
+		return nil, c.unfit(ctx, args, err)
 	}
 	return result, nil
 }
@@ -218,8 +260,15 @@ func newFailure(err error) *toolFailure {
 	return &toolFailure{seen, err}
 }
 
-func unfit(tool string, err error) *toolFailure {
-	return newFailure(fmt.Errorf("what tool %s returned cannot be given to the script: %w", tool, err))
+// unfit is a result that cannot be given to the script, which is a fault of the host.
+func (c *toolCalls) unfit(ctx context.Context, args Args, err error) *toolFailure {
+	attrs := []slog.Attr{slog.String("tool", args.Tool), slog.String("error", err.Error())}
+	if known := (*Error)(nil); errors.As(err, &known) && known.Details.Path != "" {
+		attrs = append(attrs, slog.String("path", known.Details.Path))
+	}
+	c.logger.fault(ctx, "tool result has no JavaScript value", append(attrs, slog.Uint64("execution", args.ExecutionID))...)
+	seen := ErrorValue{Name: "Error", Message: "tool " + args.Tool + " failed", Code: "TOOL_RESULT"}
+	return &toolFailure{seen, fmt.Errorf("what tool %s returned cannot be given to the script: %w", args.Tool, err)}
 }
 
 // panicSeen is what a script sees of a panic: nothing.

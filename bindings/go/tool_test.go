@@ -37,7 +37,7 @@ func TestToolsTakeGoValues(t *testing.T) {
 		"(await tools.args([1n])).same[0] === 1n": "true",
 		"(await tools.args()).tool":               "args",
 		"(await tools.args()).id > 0":             "true",
-		"try { await tools.add('x') } catch (e) { return [e instanceof TypeError, e.code, e.message.includes('string does not fit')] }": `[true,"INVALID_ARGUMENT",true]`,
+		"try { await tools.add('x') } catch (e) { return [e instanceof TypeError, e.code, e.message] }": `[true,"INVALID_ARGUMENT","add: expected object, got string"]`,
 	} {
 		if got := run(t, pool, source).String(); got != want {
 			t.Errorf("%s is %s, not %s", source, got, want)
@@ -60,7 +60,10 @@ func TestToolErrors(t *testing.T) {
 		stats := map[bool]*Stats{true: {}}[args.Kind() == KindString] // there is none
 		return stats.QueueDepth, nil
 	})
-	handle(t, pool, "unfit", func(context.Context, Args) (any, error) { return func() {}, nil })
+	handle(t, pool, "unfit", func(context.Context, Args) (any, error) {
+		rows := []map[string]any{{"price": 1}, {"price": make(chan int)}}
+		return map[string]any{"rows": rows}, nil
+	})
 	handle(t, pool, "bytes", func(context.Context, Args) (any, error) { return "\xff", nil })
 	handle(t, pool, "dirty", func(context.Context, Args) (any, error) { return nil, errors.New("\xff") })
 
@@ -78,17 +81,13 @@ func TestToolErrors(t *testing.T) {
 		"method": `[true,"Error","tool method failed","TOOL_PANIC"]`,
 		"exits":  `[true,"Error","tool exits failed","TOOL_PANIC"]`,
 		"dirty":  `[true,"Error","` + "\ufffd" + `",null]`,
+		"unfit":  `[true,"Error","tool unfit failed","TOOL_RESULT"]`,
+		"bytes":  `[true,"Error","tool bytes failed","TOOL_RESULT"]`,
 	} {
 		if got := run(t, pool, fmt.Sprintf(catch, tool)).String(); got != want {
 			t.Errorf("%s: %s, not %s", tool, got, want)
 		}
 	}
-	for _, tool := range []string{"unfit", "bytes"} {
-		if got := run(t, pool, fmt.Sprintf(catch, tool)).String(); !strings.Contains(got, "cannot be given to the script") {
-			t.Errorf("%s: %s", tool, got)
-		}
-	}
-
 	_, err := pool.Run(context.Background(), "await tools.plain()")
 	wantIs(t, err, ErrException, errOwn)
 	_, err = pool.Run(context.Background(), "await tools.panics()")
@@ -97,14 +96,27 @@ func TestToolErrors(t *testing.T) {
 	if !errors.As(err, &panicked) || panicked.Tool != "panics" || !bytes.Contains(panicked.Stack, []byte("tool_test.go")) {
 		t.Errorf("it is %#v", panicked)
 	}
+	_, err = pool.Run(context.Background(), "await tools.unfit()")
+	wantIs(t, err, ErrException, ErrInvalidArgument)
+	if script := (*ScriptError)(nil); !errors.As(err, &script) || !strings.Contains(script.Unwrap().Error(), "rows[1].price: chan int") {
+		t.Errorf("it is %v", err)
+	}
 	_, err = pool.Run(context.Background(), "try { await tools.plain() } catch { throw new Error('another') }")
 	if errors.Is(err, errOwn) {
 		t.Errorf("%v has a cause that the script has caught", err)
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	if text := logged.String(); strings.Count(text, "tool panicked") != 5 || !strings.Contains(text, "level=ERROR") {
-		t.Errorf("logged was %s", text)
+	text := logged.String()
+	for line, times := range map[string]int{
+		`level=ERROR msg="tool panicked" tool=`:                                5,
+		`level=ERROR msg="tool result has no JavaScript value" tool=`:          3,
+		`level=INFO msg="tool failed" tool=plain error="wrapped: own failure"`: 3,
+		`path=rows[1].price`: 2,
+	} {
+		if got := strings.Count(text, line); got != times {
+			t.Errorf("%s was logged %d times, not %d, in %s", line, got, times, text)
+		}
 	}
 }
 
@@ -198,19 +210,36 @@ func TestToolsOfOneExecution(t *testing.T) {
 	is := func(user string) ToolFunc {
 		return func(context.Context, Args) (any, error) { return user, nil }
 	}
+	handle(t, pool, "shared", is("shared"))
 	source := "[await tools.name(), await callTool('x').catch((e) => e.code)]"
 	for _, test := range []struct {
 		want string
 		opts []Option
 	}{
 		{`["pool","any x"]`, nil},
-		{`["ann","TOOL_NOT_FOUND"]`, []Option{WithTool("name", is("ann"))}},
+		{`["ann","any x"]`, []Option{WithTool("name", is("ann"))}},
+		{`["bob","any x"]`, []Option{WithTool("name", is("ann")), WithTool("name", is("bob"))}},
 		{`["bob","bob"]`, []Option{WithToolHandler(is("bob"))}},
 		{`["ann","bob"]`, []Option{WithToolHandler(is("bob")), WithTool("name", is("ann"))}},
 	} {
 		if got := run(t, pool, source, test.opts...).String(); got != test.want {
 			t.Errorf("it is %s, not %s", got, test.want)
 		}
+	}
+	// One is beside those of the pool, known by its name, and of this execution alone.
+	source = "[await tools.mine(), await tools.shared(), Object.keys(tools).join()]"
+	if got := run(t, pool, source, WithTool("mine", is("ann"))).String(); got != `["ann","shared","mine,name,shared"]` {
+		t.Errorf("it is %s", got)
+	}
+	if got := run(t, pool, "typeof tools.mine").String(); got != "undefined" {
+		t.Errorf("it is %s", got)
+	}
+	_, err := pool.Run(context.Background(), "1", WithTool("no name", is("ann")))
+	wantIs(t, err, ErrInvalidArgument)
+	// Without a handler for all, a name that nobody has is refused as ever.
+	none := newPool(t, Config{MaxWorkers: 1})
+	if got := run(t, none, "await callTool('x').catch((e) => e.code)", WithTool("y", is("y"))).String(); got != "TOOL_NOT_FOUND" {
+		t.Errorf("it is %s", got)
 	}
 	// A tool is there for what is submitted from now on, and replaces one of its name.
 	handle(t, pool, "name", is("new"))

@@ -1,7 +1,6 @@
 package enclave
 
 import (
-	"errors"
 	"fmt"
 	"iter"
 
@@ -99,8 +98,8 @@ func (v Value) Kind() Kind { return kindOf(v.cbor) }
 //	any              Value; an empty interface, as [Value.Interface] says
 //	string           also encoding.TextUnmarshaler
 //
-// Numbers and strings are never converted into each other. The error says what did not fit. Dates beyond the years 0 to
-// 9999 are in the local time zone and only near to the millisecond.
+// Numbers and strings are never converted into each other. The error is a [*DecodeError] and says what did not fit, and
+// where. Dates beyond the years 0 to 9999 are in the local time zone and only near to the millisecond.
 func (v Value) Decode(dst any) error { return decode(v.wire(), dst) }
 
 // Interface gives the value as Go has it:
@@ -116,8 +115,8 @@ func (v Value) Decode(dst any) error { return decode(v.wire(), dst) }
 //	object           map[string]any
 //	Error            ErrorValue
 func (v Value) Interface() any {
-	var x any
-	if err := v.Decode(&x); err != nil {
+	x, _, err := decodeAny(v.wire(), 0)
+	if err != nil {
 		// Whatever the library writes can be decoded; that is fuzzed.
 		panic(fmt.Sprintf("enclave: a value cannot be decoded: %v", err))
 	}
@@ -157,7 +156,8 @@ func (v Value) Entries() iter.Seq2[Value, Value] {
 	}
 }
 
-// String gives the text of a string, "undefined" for undefined, and the JSON of every other value.
+// String gives the text of a string, "undefined" for undefined, and the JSON of every other value; of one that has none
+// ([Value.MarshalJSON]), what is wrong with it.
 func (v Value) String() string {
 	switch v.Kind() {
 	case KindUndefined:
@@ -176,7 +176,8 @@ func (v Value) String() string {
 
 // MarshalJSON writes the value as JSON. What JSON does not have is written as what is nearest: a bigint as its digits
 // in a string, bytes as base64, a Date as ISO 8601, a Map as an object (or as pairs, if a key is no string), a Set as
-// an array, an Error as its name and message; undefined, NaN and the infinities as null.
+// an array, an Error as its name and message; undefined, NaN and the infinities as null. A bigint of more than 16384 bits
+// is refused with ErrInvalidArgument: so many digits would take time out of proportion.
 func (v Value) MarshalJSON() ([]byte, error) {
 	json, err := capi.ToJSON(v.wire())
 	return json, asError(err)
@@ -246,14 +247,11 @@ func (m *Map) UnmarshalCBOR(cbor []byte) error {
 	if value.Kind() != KindMap {
 		return fmt.Errorf("cannot decode %s into a Map", value.Kind())
 	}
-	*m = Map{}
-	for key, item := range value.Entries() {
-		var entry Entry
-		if err := errors.Join(key.Decode(&entry.Key), item.Decode(&entry.Value)); err != nil {
-			return err
-		}
-		*m = append(*m, entry)
+	entries, _, err := decodeAny(cbor, 0)
+	if err != nil {
+		return err
 	}
+	*m = entries.(Map)
 	return nil
 }
 

@@ -192,7 +192,34 @@ pub unsafe extern "C" fn enclave_options_on_console(
     })
 }
 
-/// Sets the callback that answers all tool calls of the execution, instead of the pool's. INVALID_ARGUMENT: a NULL.
+/// Adds a tool of this execution alone, in place of one of the same name, beside those of the pool and in place of one of
+/// the same name there: the callback answers `callTool(name, args)` and `tools.name(args)`. INVALID_ARGUMENT: a NULL, or a
+/// name that is not UTF-8. That it is the name of a tool (`enclave_pool_register_tool`) is checked at submission.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn enclave_options_add_tool(
+    options: Option<&mut enclave_options_t>,
+    name: *const c_char,
+    name_len: usize,
+    callback: enclave_tool_fn,
+    user_data: *mut c_void,
+    finalizer: enclave_finalizer_fn,
+    error: Option<&mut MaybeUninit<*mut enclave_error_t>>,
+) -> enclave_status_t {
+    // SAFETY: the caller keeps the contract of callbacks.
+    let context = unsafe { Context::new(user_data, finalizer) };
+    attempt(error, || {
+        // SAFETY: the caller keeps the contracts of text and of callbacks.
+        let (name, handler) =
+            unsafe { (text(name, name_len, "name")?, tool::handler(required(callback, "callback")?, context)) };
+        let tools = &mut required(options, "options")?.options.tools;
+        tools.retain(|(known, _)| known != name);
+        tools.push((name.to_owned(), handler));
+        Ok(())
+    })
+}
+
+/// Sets the callback that answers all tool calls of the execution, instead of the pool's and of
+/// `enclave_options_add_tool`. INVALID_ARGUMENT: a NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn enclave_options_on_tool_call(
     options: Option<&mut enclave_options_t>,

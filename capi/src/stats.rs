@@ -199,6 +199,10 @@ pub struct enclave_pool_stats_t {
     /// Parts of the sandbox of worker processes that could not be had, together (`|`); 0 for workers that are threads,
     /// which have none.
     pub sandbox_missing: enclave_sandbox_part_t,
+    /// The mean of `queue_wait`, in nanoseconds: times its count, it is their sum.
+    pub queue_wait_mean_ns: u64,
+    /// The mean of `run_time`, in nanoseconds.
+    pub run_time_mean_ns: u64,
 }
 
 /// The structure, with the tables that it points to behind it.
@@ -243,6 +247,8 @@ impl Snapshot {
                 sandbox_violations: stats.sandbox_violations,
                 isolation: stats.isolation as i32,
                 sandbox_missing: stats.sandbox_missing.iter().fold(0, |parts, part| parts | *part as u32),
+                queue_wait_mean_ns: ns(stats.queue_wait.mean),
+                run_time_mean_ns: ns(stats.run_time.mean),
             },
             executions,
             recycles,

@@ -284,6 +284,11 @@ static void a_registration_that_fails_runs_its_finalizer_once(void) {
     FINALIZES(enclave_options_on_console(options, NULL, &finalized, count));
     FINALIZES(F(enclave_options_on_tool_call)(NULL, no_callback, &finalized, count));
     FINALIZES(enclave_options_on_tool_call(options, NULL, &finalized, count));
+    FINALIZES(F(enclave_options_add_tool)(NULL, "a", Z, no_callback, &finalized, count, NULL));
+    FINALIZES(enclave_options_add_tool(options, NULL, Z, no_callback, &finalized, count, NULL));
+    FINALIZES(enclave_options_add_tool(options, "a", Z, NULL, &finalized, count, NULL));
+    FINALIZES(enclave_options_add_tool(options, "a\xff", Z, no_callback, &finalized, count, NULL));
+    FINALIZES(enclave_options_add_tool(options, "a", TOO_LONG, no_callback, &finalized, count, NULL));
 
     enclave_pool_t *pool = small_pool();
     FINALIZES(F(enclave_pool_register_tool)(NULL, "a", Z, no_callback, &finalized, count, NULL));
@@ -333,6 +338,10 @@ static void options_refuse_by_name(void) {
     REFUSED(enclave_options_set_global_cbor(options, NULL, Z, "\x01", 1, &error), "name is NULL");
     REFUSED(enclave_options_set_global_cbor(options, "a", Z, NULL, 1, &error), "cbor is NULL");
     REFUSED(enclave_options_set_global_cbor(options, "a", Z, "\x01", TOO_LONG, &error), "cbor has a length of");
+    REFUSED(enclave_options_add_tool(NULL, "a", Z, no_callback, NULL, NULL, &error), "options is NULL");
+    REFUSED(enclave_options_add_tool(options, NULL, 1, no_callback, NULL, NULL, &error), "name is NULL");
+    REFUSED(enclave_options_add_tool(options, "a", Z, NULL, NULL, NULL, &error), "callback is NULL");
+    REFUSED(enclave_options_add_tool(options, "\xff", Z, no_callback, NULL, NULL, &error), "name");
     enclave_options_free(options);
 }
 

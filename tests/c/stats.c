@@ -38,6 +38,7 @@ static void a_new_pool_has_done_nothing(void) {
     CHECK(stats->tool_calls == 0 && stats->console_lines == 0 && stats->rate_limit_hits == 0);
     CHECK(stats->uptime_ns > 0 && stats->memory_current > 0 && stats->memory_peak >= stats->memory_current);
     check_histogram(&stats->queue_wait, 0);
+    CHECK(stats->queue_wait_mean_ns == 0 && stats->run_time_mean_ns == 0);
     check_histogram(&stats->run_time, 0);
     CHECK(stats->run_time.max_ns == 0);
     enclave_pool_stats_free(stats);
@@ -104,6 +105,8 @@ static void every_execution_counts_once_by_its_status(void) {
     check_histogram(&stats->queue_wait, total);
     check_histogram(&stats->run_time, total);
     CHECK(stats->run_time.max_ns >= 49 * 1000000 && stats->run_time.p50_ns > 0);
+    CHECK(stats->queue_wait_mean_ns <= stats->queue_wait.max_ns);
+    CHECK(stats->run_time_mean_ns <= stats->run_time.max_ns && stats->run_time_mean_ns * total >= stats->run_time.max_ns - total);
     uint64_t listed = 0;
     for (size_t i = 0; i < stats->executions_len; i++) {
         listed += stats->executions[i].count;

@@ -56,6 +56,70 @@ static void a_registered_tool_comes_before_the_one_for_all(void) {
     enclave_pool_free(pool);
 }
 
+typedef struct {
+    const char *name;
+    atomic_int finalized;
+} owner_t;
+
+static void of_owner(void *data, enclave_tool_call_t *call) {
+    named((void *)((owner_t *)data)->name, call);
+}
+
+static void finalize_owner(void *data) {
+    atomic_fetch_add(&((owner_t *)data)->finalized, 1);
+}
+
+static void an_execution_may_have_tools_of_its_own(void) {
+    enclave_pool_t *pool = small_pool();
+    CHECK_STATUS(enclave_pool_register_tool(pool, "shared", Z, named, "pool", NULL, NULL), ENCLAVE_OK);
+    CHECK_STATUS(enclave_pool_register_tool(pool, "search", Z, named, "pool", NULL, NULL), ENCLAVE_OK);
+    owner_t first = {"first", 0}, own = {"own", 0}, other = {"other", 0};
+    enclave_options_t *options = enclave_options_new();
+    CHECK_STATUS(enclave_options_add_tool(options, "search", Z, of_owner, &first, finalize_owner, NULL), ENCLAVE_OK);
+    CHECK_STATUS(enclave_options_add_tool(options, "search", Z, of_owner, &own, finalize_owner, NULL), ENCLAVE_OK);
+    CHECK_STATUS(enclave_options_add_tool(options, "mine", Z, of_owner, &other, finalize_owner, NULL), ENCLAVE_OK);
+    /* The later one of a name counts, and the earlier one is given back. */
+    CHECK(atomic_load(&first.finalized) == 1);
+    for (int i = 0; i < 2; i++) {
+        run_json(pool, "[await tools.search(), await callTool('search')]", options,
+                 "[[\"own\",\"search\",1],[\"own\",\"search\",1]]");
+        run_json(pool, "[await tools.mine(), await tools.shared(), Object.keys(tools)]", options,
+                 "[[\"other\",\"mine\",1],[\"pool\",\"shared\",1],[\"mine\",\"search\",\"shared\"]]");
+        /* They are this execution's alone. */
+        run_json(pool, "[typeof tools.mine, await tools.search()]", NULL, "[\"undefined\",[\"pool\",\"search\",1]]");
+    }
+    run_json(pool, FAILURE_OF("callTool('nobody')"), options, "[true,\"Error\",\"there is no tool named nobody\",\"TOOL_NOT_FOUND\"]");
+    CHECK(atomic_load(&own.finalized) == 0 && atomic_load(&other.finalized) == 0);
+    /* A handler of all is one of these, too. */
+    enclave_options_on_tool_call(options, named, "all", NULL);
+    run_json(pool, "[await tools.search(), await tools.mine(), await tools.shared()]", options,
+             "[[\"all\",\"search\",1],[\"all\",\"mine\",1],[\"all\",\"shared\",1]]");
+    enclave_options_free(options);
+    check_count(&own.finalized, 1);
+    check_count(&other.finalized, 1);
+
+    /* An execution keeps its tools, whatever becomes of the options. */
+    owner_t late = {"late", 0};
+    options = enclave_options_new();
+    enclave_options_add_tool(options, "late", Z, of_owner, &late, finalize_owner, NULL);
+    enclave_execution_t *execution;
+    CHECK_STATUS(enclave_pool_submit(pool, "await tools.late()", Z, options, NULL, NULL, NULL, &execution, NULL), ENCLAVE_OK);
+    enclave_options_free(options);
+    expect(execution, ENCLAVE_OK);
+    check_count(&late.finalized, 1);
+
+    /* A name that no tool can have is refused with the submission. */
+    owner_t refused = {"refused", 0};
+    options = enclave_options_new();
+    CHECK_STATUS(enclave_options_add_tool(options, "no name", Z, of_owner, &refused, finalize_owner, NULL), ENCLAVE_OK);
+    enclave_error_t *error;
+    CHECK_STATUS(enclave_pool_submit(pool, "1", Z, options, NULL, NULL, NULL, NULL, &error), ENCLAVE_INVALID_ARGUMENT);
+    CHECK_ERROR(error, "no name");
+    enclave_options_free(options);
+    check_count(&refused.finalized, 1);
+    enclave_pool_free(pool);
+}
+
 static void a_tool_that_nobody_has_is_an_error_of_the_script(void) {
     enclave_pool_t *pool = small_pool();
     enclave_outcome_t *outcome = run(pool, FAILURE_OF("callTool('nobody')"), NULL);
@@ -290,6 +354,7 @@ static void an_answer_that_is_too_large_is_an_error_of_the_script(void) {
 
 MAIN(TEST(a_tool_answers_at_once),
      TEST(a_registered_tool_comes_before_the_one_for_all),
+     TEST(an_execution_may_have_tools_of_its_own),
      TEST(a_tool_that_nobody_has_is_an_error_of_the_script),
      TEST(a_rejection_is_name_message_and_code),
      TEST(a_call_freed_without_an_answer_is_rejected),

@@ -119,7 +119,7 @@ static void integers_are_exact_or_refused(void) {
     }
 }
 
-static void a_bigint_of_any_size_is_its_digits(void) {
+static void a_bigint_is_its_digits(void) {
     const char *big = "-123456789012345678901234567890123456789012345678901234567890";
     enclave_value_t *value = enclave_value_new_bigint_text(big, Z, NULL);
     enclave_buffer_t digits;
@@ -137,6 +137,53 @@ static void a_bigint_of_any_size_is_its_digits(void) {
         CHECK(enclave_value_new_bigint_text(wrong[i], Z, &error) == NULL);
         CHECK_ERROR(error, "digits is not a whole number");
     }
+}
+
+/* A bigint of so many bits, all of them 1, as CBOR. */
+static enclave_value_t *bigint_of(size_t bits, bool negative) {
+    size_t len = bits / 8;
+    uint8_t *cbor = malloc(len + 4);
+    memcpy(cbor, (uint8_t[]){negative ? 0xc3 : 0xc2, 0x59, (uint8_t)(len >> 8), (uint8_t)len}, 4);
+    memset(cbor + 4, 0xff, len);
+    enclave_value_t *value = enclave_value_from_cbor(cbor, len + 4, NULL);
+    free(cbor);
+    CHECK(value != NULL);
+    return value;
+}
+
+/* Decimal digits take more than linear time, so there is an end to them, wherever the bigint is. */
+static void a_bigint_has_so_many_digits_or_none(void) {
+    enclave_buffer_t text;
+    enclave_error_t *error;
+    enclave_value_t *value = bigint_of(16384, false);
+    CHECK_STATUS(enclave_value_bigint_text(value, &text, NULL), ENCLAVE_OK);
+    CHECK(text.len == 4933);
+    enclave_value_t *back = enclave_value_new_bigint_text(text.data, text.len, NULL);
+    CHECK_STATUS(enclave_value_bigint_text(back, NULL, NULL), ENCLAVE_INVALID_ARGUMENT);
+    enclave_value_free(back);
+    char digits[4935];
+    memset(digits, '9', sizeof digits);
+    CHECK(enclave_value_new_bigint_text(digits, 4934, &error) == NULL);
+    CHECK_ERROR(error, "digits has 4934 digits; accepted are at most 4933");
+    enclave_buffer_free(&text);
+    CHECK_STATUS(enclave_value_to_json(value, &text, NULL), ENCLAVE_OK);
+    enclave_buffer_free(&text);
+    enclave_value_free(value);
+
+    value = bigint_of(16392, true);
+    CHECK_STATUS(enclave_value_bigint_text(value, &text, &error), ENCLAVE_INVALID_ARGUMENT);
+    CHECK(text.data == NULL && text.len == 0);
+    CHECK_ERROR(error, "value has a bigint of 16393 bits; written in decimal are at most 16384");
+    enclave_value_t *map = enclave_value_new_map(), *list = enclave_value_new_array();
+    enclave_value_map_set(map, value, enclave_value_new_null(), NULL);
+    enclave_value_push(list, map, NULL);
+    CHECK_STATUS(enclave_value_to_json(list, &text, &error), ENCLAVE_INVALID_ARGUMENT);
+    CHECK(text.data == NULL && text.len == 0);
+    CHECK_ERROR(error, "value has a bigint of 16393 bits");
+    CHECK_STATUS(enclave_value_to_cbor(list, &text, NULL), ENCLAVE_OK);
+    CHECK(text.len > 16392 / 8);
+    enclave_buffer_free(&text);
+    enclave_value_free(list);
 }
 
 static void containers_keep_their_order(void) {
@@ -314,7 +361,8 @@ MAIN(TEST(every_kind_says_what_it_is),
      TEST(a_value_comes_back_as_it_went_in),
      TEST(the_accessor_of_another_kind_gives_nothing),
      TEST(integers_are_exact_or_refused),
-     TEST(a_bigint_of_any_size_is_its_digits),
+     TEST(a_bigint_is_its_digits),
+     TEST(a_bigint_has_so_many_digits_or_none),
      TEST(containers_keep_their_order),
      TEST(a_wrong_container_takes_the_value_and_says_why),
      TEST(nesting_ends_at_512_levels),

@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_void};
 use std::mem::MaybeUninit;
 
-use enclave_core::{BigInt, Error, ErrorValue, MAX_VALUE_DEPTH, Value};
+use enclave_core::{Error, ErrorValue, MAX_VALUE_DEPTH, Value, json};
 
 use crate::boundary::{attempt, guard, make, required};
 use crate::error::enclave_error_t;
@@ -45,8 +45,8 @@ pub extern "C" fn enclave_value_new_bigint(value: i64) -> Option<Box<enclave_val
     give(|| Value::BigInt(value.into()))
 }
 
-/// Makes a bigint of any size of its decimal digits, with a `-` before them if it is negative.
-/// NULL and INVALID_ARGUMENT: anything else.
+/// Makes a bigint of at most 4933 decimal digits, with a `-` before them if it is negative. NULL and INVALID_ARGUMENT:
+/// anything else. `enclave_value_from_cbor` makes a bigint of any size.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn enclave_value_new_bigint_text(
     digits: *const c_char,
@@ -56,14 +56,7 @@ pub unsafe extern "C" fn enclave_value_new_bigint_text(
     make(error, || {
         // SAFETY: the caller keeps the contract of text.
         let digits = unsafe { text(digits, digits_len, "digits") }?;
-        let is_number = digits.strip_prefix('-').unwrap_or(digits).bytes().all(|digit| digit.is_ascii_digit());
-        let number = if is_number { digits.parse::<BigInt>().ok() } else { None };
-        number.map(|number| enclave_value_t(Value::BigInt(number))).ok_or_else(|| {
-            Error::invalid_argument(
-                "digits",
-                "is not a whole number in decimal digits, with or without a - before them",
-            )
-        })
+        json::from_decimal(digits, "digits").map(|number| enclave_value_t(Value::BigInt(number)))
     })
 }
 

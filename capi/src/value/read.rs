@@ -3,7 +3,7 @@
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
 
-use enclave_core::{Error, ErrorValue, Value};
+use enclave_core::{Error, ErrorValue, Value, json};
 
 use crate::boundary::{attempt, guard, required};
 use crate::error::enclave_error_t;
@@ -87,7 +87,8 @@ pub extern "C" fn enclave_value_int64(value: Option<&enclave_value_t>, integer: 
     found.is_some()
 }
 
-/// The decimal digits of a bigint. The buffer is filled, to be freed. INVALID_ARGUMENT: NULL, or another kind.
+/// The decimal digits of a bigint. The buffer is filled, to be freed. INVALID_ARGUMENT: NULL, another kind, or more than
+/// 16384 bits: so many digits would take time out of proportion. `enclave_value_to_cbor` gives the bytes of any bigint.
 #[unsafe(no_mangle)]
 pub extern "C" fn enclave_value_bigint_text(
     value: Option<&enclave_value_t>,
@@ -96,7 +97,7 @@ pub extern "C" fn enclave_value_bigint_text(
 ) -> enclave_status_t {
     attempt(error, || {
         text::give(required(digits, "digits")?, || match &required(value, "value")?.0 {
-            Value::BigInt(value) => Ok(value.to_string().into_bytes()),
+            Value::BigInt(value) => json::decimal(value, "value").map(String::into_bytes),
             other => {
                 Err(Error::invalid_argument("value", format!("is of the kind {}; accepted is bigint", other.kind())))
             }

@@ -49,6 +49,10 @@ pub(super) fn take(cx: &mut JSContext, state: &State) -> Error {
     } else {
         from_thrown_value(cx, exception.handle())
     };
+    if error.line == 0 {
+        // Without a place the engine says column 1.
+        error.column = 0;
+    }
     let current = state.current.borrow();
     let request = &current.request;
     if error.line > 0

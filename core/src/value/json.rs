@@ -6,7 +6,7 @@
 //! | undefined, null | `null` |
 //! | boolean, string | the same |
 //! | number | the digits that `JSON.stringify` prints (`1`, `0.1`, `1e+21`), except that `-0` stays `-0`; `NaN` and the infinities: `null` |
-//! | bigint | its decimal digits as a string: JSON readers keep only 53 bits of a number |
+//! | bigint | its decimal digits as a string: JSON readers keep only 53 bits of a number; at most [`MAX_DECIMAL_BITS`] |
 //! | bytes | base64 with padding, as a string |
 //! | date | `Date.prototype.toISOString()`, as a string; an invalid date: `null` |
 //! | array, set | an array |
@@ -23,6 +23,7 @@ use std::io;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use num_bigint::BigInt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
@@ -30,17 +31,67 @@ use super::{MAX_DATE_MS, Value, time_clip};
 use crate::config::MAX_VALUE_DEPTH;
 use crate::error::Error;
 
+/// The most bits of a bigint that is written in decimal, which are 4 933 digits.
+///
+/// Decimal digits take time that grows faster than their number. With this bound a value takes time in proportion to its
+/// size, whatever a script has put into it.
+pub const MAX_DECIMAL_BITS: u64 = 1 << 14;
+
+/// The most decimal digits that are read as a bigint, for the same reason.
+pub const MAX_DECIMAL_DIGITS: usize = 4933;
+
 /// Writes a value as JSON, without white space.
 ///
-/// The only error is a value deeper than [`MAX_VALUE_DEPTH`]; `what` names it there, such as `args`.
+/// The only errors are a value deeper than [`MAX_VALUE_DEPTH`] and a bigint of more than [`MAX_DECIMAL_BITS`]; `what`
+/// names the value there, such as `args`.
 pub fn to_string(value: &Value, what: &str) -> Result<String, Error> {
     super::check_depth(value, what)?;
+    check_bigints(value, what)?;
     let mut bytes = Vec::new();
     let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, ScriptNumbers);
     Text(value)
         .serialize(&mut serializer)
         .and_then(|()| String::from_utf8(bytes).map_err(serde::ser::Error::custom))
         .map_err(|error| Error::Internal { message: format!("{what} could not be written as JSON: {error}") })
+}
+
+/// The decimal digits of a bigint. The only error is one of more than [`MAX_DECIMAL_BITS`]; `what` names it there.
+pub fn decimal(bigint: &BigInt, what: &str) -> Result<String, Error> {
+    check_bits(bigint, what).map(|()| bigint.to_string())
+}
+
+/// Reads a bigint of at most [`MAX_DECIMAL_DIGITS`], with a `-` before them if it is negative. The error is
+/// [`Error::InvalidArgument`] and calls the digits `what`.
+pub fn from_decimal(digits: &str, what: &str) -> Result<BigInt, Error> {
+    let magnitude = digits.strip_prefix('-').unwrap_or(digits);
+    if magnitude.is_empty() || !magnitude.bytes().all(|digit| digit.is_ascii_digit()) {
+        let problem = "is not a whole number in decimal digits, with or without a - before them";
+        return Err(Error::invalid_argument(what, problem));
+    }
+    if magnitude.len() > MAX_DECIMAL_DIGITS {
+        let problem = format!("has {} digits; accepted are at most {MAX_DECIMAL_DIGITS}", magnitude.len());
+        return Err(Error::invalid_argument(what, problem));
+    }
+    digits.parse().map_err(|error| Error::invalid_argument(what, format!("is no bigint: {error}")))
+}
+
+fn check_bigints(value: &Value, what: &str) -> Result<(), Error> {
+    let mut checked = Ok(());
+    value.walk(|value, _| match value {
+        Value::BigInt(bigint) if checked.is_ok() => checked = check_bits(bigint, what),
+        _ => (),
+    });
+    checked
+}
+
+fn check_bits(bigint: &BigInt, what: &str) -> Result<(), Error> {
+    match bigint.bits() {
+        0..=MAX_DECIMAL_BITS => Ok(()),
+        bits => Err(Error::invalid_argument(
+            what,
+            format!("has a bigint of {bits} bits; written in decimal are at most {MAX_DECIMAL_BITS}"),
+        )),
+    }
 }
 
 /// Reads one JSON value of at most `max_depth` levels of nesting.
@@ -445,7 +496,36 @@ mod tests {
         assert_eq!(message, "args has 513 levels of nesting; accepted are at most 512");
     }
 
-    fn bigint(digits: &str) -> num_bigint::BigInt {
+    /// Decimal digits of a bigint take more than linear time, so the largest that is written bounds the work per byte.
+    #[test]
+    fn a_bigint_has_so_many_bits_or_is_not_written_in_decimal() {
+        let largest = (BigInt::from(1) << MAX_DECIMAL_BITS) - 1;
+        assert_eq!(decimal(&largest, "x").unwrap().len(), 4933);
+        assert_eq!(text(Value::BigInt(-&largest)).len(), 4936);
+        assert_eq!(from_decimal(&(-&largest).to_string(), "x").unwrap(), -&largest);
+        let digits = "9".repeat(MAX_DECIMAL_DIGITS);
+        assert!(from_decimal(&digits, "x").is_ok() && from_decimal(&format!("-{digits}"), "x").is_ok());
+        let problem = from_decimal(&format!("-{digits}9"), "x").unwrap_err().to_string();
+        assert_eq!(problem, "x has 4934 digits; accepted are at most 4933");
+        let over = "x has a bigint of 16385 bits; written in decimal are at most 16384";
+        for beyond in [&largest + 1, -&largest - 1] {
+            assert_eq!(decimal(&beyond, "x").unwrap_err().to_string(), over);
+            let bigint = Value::BigInt(beyond);
+            let pair = |key: Value, value: Value| Value::Map(vec![(key, value)]);
+            for value in [
+                bigint.clone(),
+                Value::Array(vec![Value::from(1), bigint.clone()]),
+                Value::Set(vec![bigint.clone()]),
+                pair(bigint.clone(), Value::Null),
+                pair(Value::Null, bigint.clone()),
+                object(&[("a", Value::Array(vec![bigint.clone()]))]),
+            ] {
+                assert_eq!(to_string(&value, "x").unwrap_err().to_string(), over);
+            }
+        }
+    }
+
+    fn bigint(digits: &str) -> BigInt {
         digits.parse().unwrap()
     }
 }

@@ -94,7 +94,7 @@ type WorkerRecycled struct {
 
 // Histogram is how long something took.
 type Histogram struct {
-	Count, P50NS, P90NS, P99NS, MaxNS uint64
+	Count, MeanNS, P50NS, P90NS, P99NS, MaxNS uint64
 }
 
 // PoolStats is a snapshot of a pool.
@@ -110,7 +110,7 @@ type PoolStats struct {
 	Executions, Recycles                                                              map[int32]uint64
 }
 
-// Callbacks of a pool; each may be nil. They run on threads of the library.
+// Callbacks of a pool; each may be nil. They run on goroutines of their own, for which a thread of the library waits.
 type Callbacks struct {
 	WorkerRecycled func(WorkerRecycled)
 	StatsUpdate    func(PoolStats)
@@ -185,27 +185,25 @@ func Preset(preset int32, settings []Setting) {
 
 // Pool is a pool of the library. All methods may be called at any time, also after Close.
 type Pool struct {
+	id uint64 // unique in the program
 	// Held for reading while pool is used, and for writing while it is freed.
 	mu   sync.RWMutex
 	pool *C.enclave_pool_t
 	last PoolStats // when it was freed
 }
 
+// pools counts the pools that were made.
+var pools atomic.Uint64
+
 // NewPool makes a pool of a preset and changes to it. An empty path is none.
 func NewPool(preset int32, settings []Setting, workerPath, cgroup string, callbacks Callbacks) (*Pool, *Error) {
 	if err := checkVersion(); err != nil {
 		return nil, err
 	}
-	var recycled, stats, console cgo.Handle
-	if callbacks.WorkerRecycled != nil {
-		recycled = newHandle(callbacks.WorkerRecycled)
-	}
-	if callbacks.StatsUpdate != nil {
-		stats = newHandle(callbacks.StatsUpdate)
-	}
-	if callbacks.Console != nil {
-		console = newHandle(callbacks.Console)
-	}
+	id := pools.Add(1)
+	recycled := newCallback(id, callbacks.WorkerRecycled)
+	stats := newCallback(id, callbacks.StatsUpdate)
+	console := newCallback(id, callbacks.Console)
 	var pool *C.enclave_pool_t
 	var failure *C.enclave_error_t
 	status := C.enclave_go_pool_new(C.enclave_preset_t(preset), settingsPointer(settings), C.size_t(len(settings)),
@@ -215,7 +213,7 @@ func NewPool(preset int32, settings []Setting, workerPath, cgroup string, callba
 		return nil, takeError(status, failure)
 	}
 	live.Add(1)
-	return &Pool{pool: pool}, nil
+	return &Pool{id: id, pool: pool}, nil
 }
 
 // use calls f with the pool, which is not freed meanwhile.
@@ -328,6 +326,7 @@ type Submission struct {
 	Globals        []Global
 	CollectConsole bool
 	Tools          ToolHandler       // may be nil
+	ToolNames      []string          // those that the script knows beside the pool's
 	Console        func(ConsoleLine) // may be nil
 }
 
@@ -415,29 +414,36 @@ func (p *Pool) call(
 	if p.pool == nil {
 		return nil, closed()
 	}
-	var tools, console cgo.Handle
+	var tools cgo.Handle
 	if s.Tools != nil {
 		tools = newHandle(s.Tools)
 	}
-	if s.Console != nil {
-		console = newHandle(s.Console)
+	console := newCallback(p.id, s.Console)
+	globals, names := packGlobals(s.Globals), packNames(s.ToolNames)
+	submission := C.enclave_go_submission_t{
+		source:          stringPointer(s.Source),
+		source_len:      C.size_t(len(s.Source)),
+		settings:        settingsPointer(s.Settings),
+		settings_len:    C.size_t(len(s.Settings)),
+		globals:         (*C.char)(bytesPointer(globals)),
+		globals_len:     C.size_t(len(globals)),
+		tool_names:      (*C.char)(bytesPointer(names)),
+		tool_names_len:  C.size_t(len(names)),
+		kind:            C.enclave_source_kind_t(s.Kind),
+		collect_console: C.bool(s.CollectConsole),
+		on_tool_call:    C.uintptr_t(tools),
+		on_console:      C.uintptr_t(console),
+		on_complete:     C.uintptr_t(complete),
 	}
-	var filename *C.char
 	if s.Filename != "" {
-		filename = stringPointer(s.Filename)
+		submission.filename, submission.filename_len = stringPointer(s.Filename), C.size_t(len(s.Filename))
 	}
-	var script *C.enclave_script_t
 	if s.Script != nil {
-		script = s.Script.script
+		submission.script = s.Script.script
 	}
-	globals := packGlobals(s.Globals)
 	var execution *C.enclave_execution_t
 	var failure *C.enclave_error_t
-	status := C.enclave_go_submit(p.pool, stringPointer(s.Source), C.size_t(len(s.Source)), script, compiled,
-		settingsPointer(s.Settings), C.size_t(len(s.Settings)), filename, C.size_t(len(s.Filename)),
-		(*C.char)(bytesPointer(globals)), C.size_t(len(globals)), C.enclave_source_kind_t(s.Kind),
-		C.bool(s.CollectConsole), C.uintptr_t(tools), C.uintptr_t(console), C.uintptr_t(complete), wait, outcome,
-		&execution, &failure)
+	status := C.enclave_go_submit(p.pool, submission, compiled, wait, outcome, &execution, &failure)
 	runtime.KeepAlive(s)
 	return execution, takeError(status, failure)
 }
@@ -452,9 +458,6 @@ func (e *Execution) ID() uint64 { return uint64(C.enclave_execution_id(e.pointer
 
 // Cancel cancels the execution, and returns at once.
 func (e *Execution) Cancel() { C.enclave_execution_cancel(e.pointer(), nil) }
-
-// MayWait says whether the caller may wait for the execution: not in a callback of its pool.
-func (e *Execution) MayWait() bool { return !bool(C.enclave_go_may_not_wait(e.pointer())) }
 
 // Free frees the handle.
 func (e *Execution) Free() {
@@ -556,17 +559,24 @@ func packGlobals(globals []Global) []byte {
 	for _, global := range globals {
 		size += 16 + len(global.Name) + len(global.CBOR)
 	}
-	if size == 0 {
-		return nil
-	}
 	packed := make([]byte, 0, size)
 	for _, global := range globals {
-		packed = binary.NativeEndian.AppendUint64(packed, uint64(len(global.Name)))
-		packed = append(packed, global.Name...)
-		packed = binary.NativeEndian.AppendUint64(packed, uint64(len(global.CBOR)))
-		packed = append(packed, global.CBOR...)
+		packed = pack(pack(packed, global.Name), global.CBOR)
 	}
 	return packed
+}
+
+// packNames writes names as the shim reads them.
+func packNames(names []string) []byte {
+	var packed []byte
+	for _, name := range names {
+		packed = pack(packed, name)
+	}
+	return packed
+}
+
+func pack[T string | []byte](to []byte, part T) []byte {
+	return append(binary.NativeEndian.AppendUint64(to, uint64(len(part))), part...)
 }
 
 // takeError copies an owned error and frees it.
@@ -624,8 +634,8 @@ func copyStats(read *C.enclave_pool_stats_t) PoolStats {
 		RateLimitHits:     uint64(read.rate_limit_hits),
 		MemoryCurrent:     uint64(read.memory_current),
 		MemoryPeak:        uint64(read.memory_peak),
-		QueueWait:         copyHistogram(&read.queue_wait),
-		RunTime:           copyHistogram(&read.run_time),
+		QueueWait:         copyHistogram(&read.queue_wait, read.queue_wait_mean_ns),
+		RunTime:           copyHistogram(&read.run_time, read.run_time_mean_ns),
 		SandboxViolations: uint64(read.sandbox_violations),
 		Isolation:         int32(read.isolation),
 		SandboxMissing:    uint32(read.sandbox_missing),
@@ -641,13 +651,14 @@ func copyStats(read *C.enclave_pool_stats_t) PoolStats {
 	return stats
 }
 
-func copyHistogram(read *C.enclave_histogram_t) Histogram {
+func copyHistogram(read *C.enclave_histogram_t, mean C.uint64_t) Histogram {
 	return Histogram{
-		Count: uint64(read.count),
-		P50NS: uint64(read.p50_ns),
-		P90NS: uint64(read.p90_ns),
-		P99NS: uint64(read.p99_ns),
-		MaxNS: uint64(read.max_ns),
+		Count:  uint64(read.count),
+		MeanNS: uint64(mean),
+		P50NS:  uint64(read.p50_ns),
+		P90NS:  uint64(read.p90_ns),
+		P99NS:  uint64(read.p99_ns),
+		MaxNS:  uint64(read.max_ns),
 	}
 }
 

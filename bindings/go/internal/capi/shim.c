@@ -8,8 +8,16 @@
 
 /* Callbacks: C on the outside, Go on the inside. */
 
-/* In how many callbacks this thread is that run code of the user. */
-static _Thread_local int callbacks;
+/* Of which pool this thread runs a callback with code of the user, 0 of none. */
+static _Thread_local uint64_t callback_of;
+
+void enclave_go_set_callback_of(uint64_t pool) {
+    callback_of = pool;
+}
+
+uint64_t enclave_go_callback_of(void) {
+    return callback_of;
+}
 
 static void release(void *user_data) {
     enclaveGoRelease((uintptr_t)user_data);
@@ -87,21 +95,15 @@ static void on_late_tool_call(void *user_data, enclave_tool_call_t *call) {
 }
 
 static void on_console(void *user_data, const enclave_console_line_t *line) {
-    callbacks++;
     enclaveGoConsole((uintptr_t)user_data, (enclave_console_line_t *)line);
-    callbacks--;
 }
 
 static void on_worker_recycled(void *user_data, const enclave_worker_recycled_t *event) {
-    callbacks++;
     enclaveGoWorkerRecycled((uintptr_t)user_data, (enclave_worker_recycled_t *)event);
-    callbacks--;
 }
 
 static void on_stats_update(void *user_data, const enclave_pool_stats_t *stats) {
-    callbacks++;
     enclaveGoStatsUpdate((uintptr_t)user_data, (enclave_pool_stats_t *)stats);
-    callbacks--;
 }
 
 /* Errors. */
@@ -198,40 +200,59 @@ static enclave_status_t set_globals(enclave_options_t *options, const char *glob
     return status;
 }
 
-enclave_status_t enclave_go_submit(const enclave_pool_t *pool, const char *source, size_t source_len,
-                                   const enclave_script_t *script, enclave_script_t **compiled,
-                                   const enclave_go_setting_t *settings, size_t settings_len, const char *filename,
-                                   size_t filename_len, const char *globals, size_t globals_len,
-                                   enclave_source_kind_t kind, bool collect_console, uintptr_t tools, uintptr_t console,
-                                   uintptr_t complete, enclave_go_wait_t **wait, enclave_go_outcome_t *outcome,
+/* The names are those that the script knows; the calls go to the callback of all. */
+static enclave_status_t add_tools(enclave_options_t *options, const char *names, size_t names_len,
+                                  enclave_error_t **error) {
+    enclave_status_t status = ENCLAVE_OK;
+    const char *end = names + names_len;
+    while (status == ENCLAVE_OK && names < end) {
+        size_t len;
+        const char *name = take(&names, &len);
+        status = enclave_options_add_tool(options, name, len, on_late_tool_call, NULL, NULL, error);
+    }
+    return status;
+}
+
+/* NULL if there is nothing to say. */
+static enclave_options_t *options_of(const enclave_go_submission_t *what, enclave_status_t *status,
+                                     enclave_error_t **error) {
+    if (what->settings_len == 0 && what->filename == NULL && what->globals_len == 0 && what->tool_names_len == 0 &&
+        what->kind == ENCLAVE_SOURCE_AUTO && !what->collect_console && what->on_tool_call == 0 && what->on_console == 0) {
+        return NULL;
+    }
+    enclave_options_t *options = enclave_options_new();
+    /* First, so that the handles are the library's whatever happens. */
+    if (what->on_tool_call != 0) {
+        enclave_options_on_tool_call(options, on_tool_call, (void *)what->on_tool_call, release);
+    }
+    if (what->on_console != 0) {
+        enclave_options_on_console(options, on_console, (void *)what->on_console, release);
+    }
+    for (size_t i = 0; i < what->settings_len; i++) {
+        enclave_options_set(options, (enclave_setting_t)what->settings[i].setting, what->settings[i].value);
+    }
+    enclave_options_set_kind(options, what->kind);
+    enclave_options_set_collect_console(options, what->collect_console);
+    if (what->filename != NULL) {
+        *status = enclave_options_set_filename(options, what->filename, what->filename_len, error);
+    }
+    if (*status == ENCLAVE_OK) {
+        *status = set_globals(options, what->globals, what->globals_len, error);
+    }
+    if (*status == ENCLAVE_OK) {
+        *status = add_tools(options, what->tool_names, what->tool_names_len, error);
+    }
+    return options;
+}
+
+enclave_status_t enclave_go_submit(const enclave_pool_t *pool, enclave_go_submission_t what, enclave_script_t **compiled,
+                                   enclave_go_wait_t **wait, enclave_go_outcome_t *outcome,
                                    enclave_execution_t **execution, enclave_error_t **error) {
     enclave_complete_fn callback = on_complete;
-    void *data = (void *)complete;
+    void *data = (void *)what.on_complete;
     enclave_finalizer_fn finalizer = NULL;
-    enclave_options_t *options = NULL;
     enclave_status_t status = ENCLAVE_OK;
-    if (settings_len > 0 || filename != NULL || globals_len > 0 || kind != ENCLAVE_SOURCE_AUTO || collect_console ||
-        tools != 0 || console != 0) {
-        options = enclave_options_new();
-        /* First, so that the handles are the library's whatever happens. */
-        if (tools != 0) {
-            enclave_options_on_tool_call(options, on_tool_call, (void *)tools, release);
-        }
-        if (console != 0) {
-            enclave_options_on_console(options, on_console, (void *)console, release);
-        }
-        for (size_t i = 0; i < settings_len; i++) {
-            enclave_options_set(options, (enclave_setting_t)settings[i].setting, settings[i].value);
-        }
-        enclave_options_set_kind(options, kind);
-        enclave_options_set_collect_console(options, collect_console);
-        if (filename != NULL) {
-            status = enclave_options_set_filename(options, filename, filename_len, error);
-        }
-        if (status == ENCLAVE_OK) {
-            status = set_globals(options, globals, globals_len, error);
-        }
-    }
+    enclave_options_t *options = options_of(&what, &status, error);
     if (wait != NULL) {
         enclave_go_wait_t *made = malloc(sizeof *made);
         if (made == NULL) {
@@ -245,12 +266,13 @@ enclave_status_t enclave_go_submit(const enclave_pool_t *pool, const char *sourc
         finalizer = leave;
     }
     if (status == ENCLAVE_OK && compiled != NULL) {
-        status = enclave_pool_submit_compile(pool, source, source_len, options, callback, data, finalizer, compiled,
+        status = enclave_pool_submit_compile(pool, what.source, what.source_len, options, callback, data, finalizer, compiled,
                                              execution, error);
-    } else if (status == ENCLAVE_OK && script != NULL) {
-        status = enclave_pool_submit_script(pool, script, options, callback, data, finalizer, execution, error);
+    } else if (status == ENCLAVE_OK && what.script != NULL) {
+        status = enclave_pool_submit_script(pool, what.script, options, callback, data, finalizer, execution, error);
     } else if (status == ENCLAVE_OK) {
-        status = enclave_pool_submit(pool, source, source_len, options, callback, data, finalizer, execution, error);
+        status = enclave_pool_submit(pool, what.source, what.source_len, options, callback, data, finalizer, execution,
+                                     error);
     } else if (finalizer != NULL) {
         finalizer(data);
     }
@@ -283,17 +305,6 @@ bool enclave_go_stop_waiting(enclave_go_wait_t *wait, uintptr_t complete, const 
         read_outcome(ended, outcome);
     }
     return stopped;
-}
-
-bool enclave_go_may_not_wait(const enclave_execution_t *execution) {
-    if (callbacks == 0) {
-        return false;
-    }
-    /* Of which pool this is a callback, the library knows: it refuses to wait, even for so short a time. */
-    enclave_outcome_t *outcome = NULL;
-    enclave_status_t status = enclave_execution_wait(execution, 1, &outcome, NULL);
-    enclave_outcome_free(outcome);
-    return status == ENCLAVE_INVALID_STATE;
 }
 
 /* Tool calls. */

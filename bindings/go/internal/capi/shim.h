@@ -57,26 +57,39 @@ enclave_status_t enclave_go_register_tool(const enclave_pool_t *pool, const char
 
 void enclave_go_free_outcome(enclave_go_outcome_t *outcome);
 
-/* `globals` is one `name_len name cbor_len cbor` after the other, lengths as uint64_t. A `script` that is not NULL is run in
- * place of the source; a `compiled` that is not NULL receives the script, and nothing is run.
+/* What is to run. It crosses by value: a pointer to it would be a pointer to pointers of Go. */
+typedef struct {
+    const char *source;
+    size_t source_len;
+    const enclave_script_t *script; /* in place of the source, if not NULL */
+    const char *filename;           /* NULL: the library's default */
+    size_t filename_len;
+    const enclave_go_setting_t *settings;
+    size_t settings_len;
+    const char *globals; /* `name_len name cbor_len cbor`, one after the other, lengths as uint64_t */
+    size_t globals_len;
+    const char *tool_names; /* `name_len name`, one after the other: those beside the pool's */
+    size_t tool_names_len;
+    enclave_source_kind_t kind;
+    bool collect_console;
+    uintptr_t on_tool_call, on_console, on_complete; /* handles */
+} enclave_go_submission_t;
+
+/* A `compiled` that is not NULL receives the script, and nothing is run.
  *
  * With a `wait` it waits up to a millisecond: then either `outcome` has an outcome, or `wait` is to be given to
  * `enclave_go_stop_waiting`. Without, `on_complete` is called. */
-enclave_status_t enclave_go_submit(const enclave_pool_t *pool, const char *source, size_t source_len,
-                                   const enclave_script_t *script, enclave_script_t **compiled,
-                                   const enclave_go_setting_t *settings, size_t settings_len, const char *filename,
-                                   size_t filename_len, const char *globals, size_t globals_len,
-                                   enclave_source_kind_t kind, bool collect_console, uintptr_t on_tool_call,
-                                   uintptr_t on_console, uintptr_t on_complete, enclave_go_wait_t **wait,
-                                   enclave_go_outcome_t *outcome, enclave_execution_t **execution,
-                                   enclave_error_t **error);
+enclave_status_t enclave_go_submit(const enclave_pool_t *pool, enclave_go_submission_t submission,
+                                   enclave_script_t **compiled, enclave_go_wait_t **wait, enclave_go_outcome_t *outcome,
+                                   enclave_execution_t **execution, enclave_error_t **error);
 
 /* From here on `on_complete` is called; or there is the outcome now, and it gives false. */
 bool enclave_go_stop_waiting(enclave_go_wait_t *wait, uintptr_t on_complete, const enclave_execution_t *execution,
                              enclave_go_outcome_t *outcome);
 
-/* Whether a wait for this execution is refused here, because this is a callback of its pool. */
-bool enclave_go_may_not_wait(const enclave_execution_t *execution);
+/* Of which pool the calling thread runs a callback, by its number in Go; 0 of none. */
+void enclave_go_set_callback_of(uint64_t pool);
+uint64_t enclave_go_callback_of(void);
 
 /* Answers a call and frees it. If the answer is refused, the call is as before, and the error says why. */
 enclave_status_t enclave_go_resolve(enclave_tool_call_t *call, const void *cbor, size_t cbor_len,
