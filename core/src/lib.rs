@@ -22,6 +22,9 @@ mod config;
 mod engine;
 mod error;
 mod execution;
+#[cfg(all(any(test, fuzzing), target_os = "linux", not(loom)))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod pool;
 mod rate;
 mod sandbox;

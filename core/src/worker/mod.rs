@@ -18,6 +18,8 @@ use crate::value::Value;
 
 #[cfg(all(target_os = "linux", not(loom)))]
 mod frame;
+#[cfg(all(any(test, fuzzing), target_os = "linux", not(loom)))]
+pub(crate) mod fuzzing;
 #[cfg(all(target_os = "linux", not(loom)))]
 mod locate;
 #[cfg(all(target_os = "linux", not(loom)))]
