@@ -8,7 +8,8 @@ use fastrand::Rng;
 /// How a program is run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
-    pub timeout_ms: u64,
+    /// Of a processor; four times as much on the wall.
+    pub time_ms: u64,
     pub code_generation: bool,
     pub body: bool,
     /// A worker that has run nothing before, so that its memory is the same each time.
@@ -21,9 +22,9 @@ impl Options {
     fn line(&self) -> String {
         let flag = |on: bool, name: &str| if on { format!(" {name}") } else { String::new() };
         format!(
-            "{} timeout_ms={}{}{}{}",
+            "{} time_ms={}{}{}{}",
             Self::MARK,
-            self.timeout_ms,
+            self.time_ms,
             flag(self.code_generation, "code-generation"),
             flag(self.body, "body"),
             flag(self.fresh, "fresh"),
@@ -34,9 +35,9 @@ impl Options {
     pub fn of(source: &str) -> Self {
         let line = source.lines().next().and_then(|line| line.strip_prefix(Self::MARK)).unwrap_or_default();
         let has = |name| line.split_whitespace().any(|word| word == name);
-        let timeout = line.split_whitespace().find_map(|word| word.strip_prefix("timeout_ms=")?.parse().ok());
+        let timeout = line.split_whitespace().find_map(|word| word.strip_prefix("time_ms=")?.parse().ok());
         Options {
-            timeout_ms: timeout.unwrap_or(400),
+            time_ms: timeout.unwrap_or(400),
             code_generation: has("code-generation"),
             body: has("body"),
             fresh: has("fresh"),
@@ -85,9 +86,8 @@ const PRELUDE: &str = "var last, fuel = 300, t = f => { if (fuel-- > 0) try { re
 
 const NEAR_THE_END: &str = "function deep(enter, act) { let left = 80; (function down() { try { enter(down) } catch (e) { if (left-- > 0) t(act); throw e } })() }";
 
-/// Bytes that a worker may hold, in MiB, and bytes beyond that from which on a request is refused.
+/// Bytes that a worker may hold, in MiB.
 pub const MEMORY_LIMIT_MIB: u64 = 32;
-const REFUSED_AT: u64 = (MEMORY_LIMIT_MIB + 8) << 20;
 
 pub struct Generator<'a> {
     rng: Rng,
@@ -101,13 +101,13 @@ impl<'a> Generator<'a> {
         let mut this = Generator { rng: Rng::with_seed(seed), builtins, variables: 0 };
         let near_memory = this.chance(12);
         let options = Options {
-            timeout_ms: [60, 150, 150, 400][this.rng.usize(0..4)],
+            time_ms: [60, 150, 150, 400][this.rng.usize(0..4)],
             code_generation: this.chance(50),
             body: this.chance(30),
             fresh: near_memory || this.chance(5),
         };
         let mut statements = vec![PRELUDE.to_owned(), NEAR_THE_END.to_owned()];
-        for _ in 0..this.rng.usize(2..6) {
+        for _ in 0..this.rng.usize(if near_memory { 1..2 } else { 2..6 }) {
             let value = this.value(2);
             statements.push(format!("var v{} = t(() => {value})", this.variables));
             this.variables += 1;
@@ -430,7 +430,7 @@ impl<'a> Generator<'a> {
             "'exec'",
             "'lastIndex'",
             "'byteLength'",
-            "'\\u0001'.repeat(1e5)",
+            "'\\u0001'.repeat(1e7)",
         ])
     }
 
@@ -658,7 +658,8 @@ impl<'a> Generator<'a> {
                 format!("v{} = t(() => structuredClone({}))", self.rng.usize(0..self.variables), self.value(depth))
             }
             23..26 => {
-                let tool = self.one_of(&["echo", "later", "fail", "never", "escaped", "nobody"]);
+                let tool =
+                    self.one_of(&["echo", "echo", "later", "later", "fail", "fail", "never", "escaped", "nobody"]);
                 let then = self.function(d);
                 format!(
                     "t(() => callTool('{tool}', {}).{}({then}))",
@@ -683,16 +684,21 @@ impl<'a> Generator<'a> {
                 self.act(d)
             ),
             34..37 => {
-                let times = self.one_of(&["10", "90", "999", "9999", "20000"]);
+                let times = self.one_of(&["10", "10", "90", "90", "999", "9999"]);
+                let what = match self.rng.u32(0..4) {
+                    0 => format!("'x'.repeat({})", self.one_of(&["1e3", "1e5", "1.9e6"])),
+                    1 => format!("[() => 0, 1e9].concat(new Array({}).fill(1.5))", self.one_of(&["1e3", "2e4", "4e5"])),
+                    _ => self.value(1),
+                };
                 let call = match self.rng.u32(0..6) {
-                    0 => format!("console.{}(i + {})", self.one_of(&["time", "count", "log", "group"]), self.string()),
-                    1 => format!("setTimeout({}, 1e9, {})", self.function(0), self.value(0)),
-                    2 => format!("setTimeout.apply(null, v{})", self.rng.usize(0..self.variables)),
-                    3 => format!("structuredClone({})", self.value(0)),
-                    4 => format!("callTool('never', {})", self.value(0)),
+                    0 => format!("console.{}(i + what)", self.one_of(&["time", "count", "log", "group"])),
+                    1 => format!("setTimeout({}, 1e9, what)", self.function(0)),
+                    2 => "setTimeout.apply(null, what)".to_owned(),
+                    3 => "structuredClone(what)".to_owned(),
+                    4 => "callTool('never', what)".to_owned(),
                     _ => self.call(0),
                 };
-                format!("for (let i = 0; i < {times}; i++) try {{ {call} }} catch {{ break }}")
+                format!("t(() => {{ const what = {what}; for (let i = 0; i < {times}; i++) {call} }})")
             }
             37..41 => {
                 let enter = self.text(&[
@@ -721,10 +727,15 @@ impl<'a> Generator<'a> {
                 };
                 format!("t(() => deep({enter}, () => {{ fuel = 1e3; {act} }}))")
             }
-            41 => format!(
-                "v0 = {{toJSON() {{ if (fuel-- > 0) console.log({}, v0); return 1 }}}}; t(() => console.log('%j', v0))",
-                self.string()
-            ),
+            41 => {
+                let text = match self.chance(50) {
+                    true => "'y'.repeat(1e6) + '%j'".to_owned(),
+                    false => format!("{} + '%j'", self.string()),
+                };
+                format!(
+                    "v0 = {{toJSON() {{ if (fuel-- > 0) console.log(v0.text, v0); return 1 }}, text: {text}}}; t(() => console.log(v0.text, v0))"
+                )
+            }
             42 => {
                 let value = self.value(1);
                 format!(
@@ -757,23 +768,70 @@ impl<'a> Generator<'a> {
         }
     }
 
-    /// Straight on, because a call or a loop would look up and end the execution: a buffer that leaves so much, and
-    /// then one thing that needs memory.
+    /// Straight on, because a call or a loop would look up and end the execution: a little less than the `largest` buffer
+    /// that a worker gives, and then one thing that needs memory.
     fn near_the_limit_of_memory(&mut self, statements: &mut Vec<String>) {
-        let big = (0..4000).map(|i| format!("x{i}+'s{i}'+{{a:{i}}}")).collect::<Vec<_>>().join(",");
-        if self.chance(30) {
-            statements.push(format!("function big() {{ return [{big}] }}"));
+        if self.chance(20) {
+            let sum = (0..4000).map(|i| format!("x{i}+'s{i}'+{{a:{i}}}")).collect::<Vec<_>>().join(",");
+            statements.push(format!("function big() {{ return [{sum}] }}"));
             statements.push("var v0 = big".to_owned());
         }
-        let call = match self.chance(60) {
-            true => self.call(1),
-            false => self.console(1).replace("t(() => console", "(console"),
+        let call = match self.rng.u32(0..10) {
+            0..3 => self.call(1),
+            3..5 => self.console(1).replace("t(() => console", "(console"),
+            5..8 => self.service(),
+            _ => self.value(2),
         };
-        let left = match self.chance(50) {
-            true => self.rng.u64(0..200_000),
-            false => self.rng.u64(0..4 << 20),
-        };
-        statements.push(format!("var filling = new ArrayBuffer({})", REFUSED_AT - (5 << 20) - left));
+        // Large blocks are of whole pages; the rest is to the byte.
+        let pages = [0, 0, 0, 100_000, 1_000_000, 4_000_000][self.rng.usize(0..6)];
+        let (pages, rest) = (self.rng.u32(0..=pages), self.rng.u32(0..20_480));
+        statements
+            .push(format!("var filling = new ArrayBuffer(largest - {pages} - 20480), rest = new Uint8Array({rest})"));
         statements.push(format!("try {{ {call} }} catch (e) {{ last = e }}"));
+    }
+
+    /// What a process makes once, when it is first asked for.
+    fn service(&mut self) -> String {
+        let locale = self.one_of(&[
+            "zh-u-ca-chinese",
+            "ko-u-ca-dangi",
+            "fa-u-ca-persian",
+            "he-u-ca-hebrew",
+            "ja-u-ca-japanese",
+            "ar-u-nu-arab",
+            "de-u-co-phonebk",
+            "th",
+            "en",
+            "und",
+        ]);
+        match self.rng.u32(0..8) {
+            0 => format!(
+                "new Intl.DateTimeFormat('{locale}', {{dateStyle: 'full', timeStyle: 'full'}}).formatToParts(0)"
+            ),
+            1 => format!(
+                "Intl.supportedValuesOf('{}')",
+                self.one_of(&["calendar", "collation", "currency", "numberingSystem", "timeZone", "unit"])
+            ),
+            2 => format!("new Intl.Collator('{locale}').compare('a', 'b')"),
+            3 => format!("new Intl.NumberFormat('{locale}', {{style: 'unit', unit: 'liter'}}).format(1e9)"),
+            4 => format!(
+                "'\\ufdfaé'.repeat({}).normalize('{}')",
+                self.length(),
+                self.one_of(&["NFC", "NFD", "NFKC", "NFKD"])
+            ),
+            5 => format!(
+                "/{}/{}.exec('aé')",
+                self.one_of(&["\\p{L}+", "[\\p{Script=Greek}&&\\p{Lu}]", "(?<a>.)\\k<a>|é", "\\p{RGI_Emoji}"]),
+                "v"
+            ),
+            6 => format!(
+                "Array.from(new Intl.Segmenter('{locale}', {{granularity: '{}'}}).segment('a b. c'))",
+                self.one_of(&["word", "sentence", "grapheme"])
+            ),
+            _ => format!(
+                "Temporal.PlainDate.from('2024-02-29').withCalendar('{}').toLocaleString('{locale}')",
+                self.one_of(&["chinese", "hebrew", "islamic-umalqura", "dangi", "iso8601"])
+            ),
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! * It has exactly one outcome, which is neither `INTERNAL` nor `WORKER_CRASHED`.
 //! * Nothing of it reaches the host after that: no tool call, no console line.
 //! * The next execution, on the same pool, gives the right answer.
+//! * A thread that is lost keeps no other from its work, in no pool of the process.
 //! * The process holds no more than the memory limit, its headroom and some messages.
 //!
 //! That an outcome comes at all is the only thing that has to do with time: the child waits far longer than any load of
@@ -35,18 +36,26 @@ const FOREVER: Duration = Duration::from_secs(120);
 const MIB: u64 = 1 << 20;
 const MAX_MESSAGE_SIZE: u64 = 2 * MIB;
 const MEMORY_LIMIT: u64 = MEMORY_LIMIT_MIB * MIB;
+/// Beyond the limit; what does not fit there is refused.
+const HEADROOM: u64 = 8 * MIB;
 
 /// What the process may hold at most for one execution: the limit and its headroom, as SECURITY.md has it what a
 /// collection may take beyond them, and messages in several forms, one of each kind that can be under way.
-const MAX_GROWTH: u64 = MEMORY_LIMIT + 8 * MIB + 32 * MIB + 24 * MAX_MESSAGE_SIZE;
+const MAX_GROWTH: u64 = MEMORY_LIMIT + HEADROOM + 32 * MIB + 24 * MAX_MESSAGE_SIZE;
 
-/// Threads that are set aside and never come back hold memory: a child with so many makes place for a new one.
-const MAX_LOST: usize = 4;
+/// A thread that is set aside for longer may be lost: its memory counts no more, so a new child goes on.
+const COMES_BACK: Duration = Duration::from_millis(200);
 
 /// What is right after any program: a realm as it is made, and the engine's answer.
 const CHECK: &str = "var after = [typeof leaked, typeof v0, [3, 1, 2].sort().map(n => n * 2).join(), JSON.stringify({a: [new Date(0), 'é']}), \
     Object.getOwnPropertyNames(globalThis).length, Object.getOwnPropertyNames(Array.prototype).length, `${[...'ab'].reverse()}`, \
     'aXbX'.replace(/x/gi, '-'), String(new Map([[1, 2]]).get(1)), Error('m').message, typeof console.log]; after.join()";
+
+/// What the engine makes once in a process, on the first thread that asks for it. Where that thread is lost on the way,
+/// others must not wait for it.
+const CHECK_SERVICES: &str = "[new Intl.DateTimeFormat('zh-u-ca-chinese', {dateStyle: 'full'}).format(0), \
+    new Intl.DateTimeFormat('ko-u-ca-dangi', {dateStyle: 'full'}).format(0), Intl.supportedValuesOf('collation').length, \
+    new Intl.Collator('de-u-co-phonebk').compare('a', 'b'), 'é'.normalize('NFD'), (1.5).toLocaleString('ar'), /\\p{L}/v.test('é')].length";
 
 /// What is said of a program.
 pub enum Verdict {
@@ -75,7 +84,7 @@ pub fn main() -> ExitCode {
             Verdict::Fine(status) => say(format!("fine {status}")),
             Verdict::Finding(what) => say(format!("finding {what}")),
         };
-        if !told || runner.is_used_up() {
+        if !told || runner.used_up {
             break;
         }
     }
@@ -108,6 +117,9 @@ struct Runner {
     answer: Value,
     builtins: String,
     can_measure: bool,
+    /// The largest buffer that is not refused on a fresh worker, once it is known.
+    largest: Option<u64>,
+    used_up: bool,
 }
 
 /// A pool, and what its host sees.
@@ -144,19 +156,19 @@ impl Runner {
         let Value::String(builtins) = pool.run(LIST_BUILTINS, options)? else {
             return Err(Error::Internal { message: "the builtins are no text".into() });
         };
-        Ok(Runner { pool: watched, fresh, answer, builtins, can_measure: reset_peak() })
-    }
-
-    fn is_used_up(&self) -> bool {
-        [&self.pool, &self.fresh].iter().any(|watched| watched.pool.stats().workers.set_aside >= MAX_LOST)
+        Ok(Runner { pool: watched, fresh, answer, builtins, can_measure: reset_peak(), largest: None, used_up: false })
     }
 
     fn run(&mut self, source: &str) -> Verdict {
         let options = Options::of(source);
+        let largest = match options.fresh {
+            true => *self.largest.get_or_insert_with(|| largest_buffer(&self.fresh.pool)),
+            false => 0,
+        };
         let Watched { pool, seen } = if options.fresh { &self.fresh } else { &self.pool };
         let before = memory("VmRSS:");
         let can_measure = self.can_measure && reset_peak();
-        let outcome = match outcome(pool, seen, source, &options) {
+        let outcome = match outcome(pool, seen, source, &options, largest) {
             Ok(outcome) => outcome,
             Err(what) => return Verdict::Finding(what),
         };
@@ -169,6 +181,10 @@ impl Runner {
         let growth = peak.saturating_sub(before);
         if can_measure && growth > MAX_GROWTH {
             return Verdict::Finding(format!("MEMORY: the process grew by more than {} MiB", MAX_GROWTH / MIB));
+        }
+        let text = outcome.result.as_ref().map_or_else(|error| error.to_string().len(), |_| 0) as u64;
+        if text > 4 * MAX_MESSAGE_SIZE {
+            return Verdict::Finding("TEXT: the message of an error is longer than messages may be".into());
         }
         // On the same worker, if that was kept, and else on the one that has replaced it.
         match pool.run(CHECK, ExecutionOptions::default()) {
@@ -186,20 +202,50 @@ impl Runner {
             (1, _) => return Verdict::Finding("LATE: something reached the host after the outcome".into()),
             (outcomes, _) => return Verdict::Finding(format!("OUTCOMES: there were {outcomes}")),
         }
+        // Most come back.
+        if pool.stats().workers.set_aside > 0 {
+            std::thread::sleep(COMES_BACK);
+            self.used_up = pool.stats().workers.set_aside > 0;
+        }
+        if self.used_up {
+            let limits = ExecutionLimits { timeout: FOREVER / 4, ..pool.config().limits.clone() };
+            let options = ExecutionOptions { limits: Some(limits), ..Default::default() };
+            let checked = Watched::new(1).and_then(|other| other.pool.run(CHECK_SERVICES, options));
+            if let Err(error) = checked {
+                let status = error.status().name();
+                return Verdict::Finding(format!(
+                    "SERVICES: with a thread lost, another pool cannot go on: {status}: {error}"
+                ));
+            }
+        }
         let status = outcome.result.as_ref().map_or_else(Error::status, |_| Status::Ok);
         Verdict::Fine(status.name().to_owned())
     }
 }
 
 /// Runs a program to its outcome.
-fn outcome(pool: &Pool, seen: &Arc<Seen>, source: &str, options: &Options) -> Result<Arc<Outcome>, String> {
+fn outcome(
+    pool: &Pool,
+    seen: &Arc<Seen>,
+    source: &str,
+    options: &Options,
+    largest: u64,
+) -> Result<Arc<Outcome>, String> {
+    let time = Duration::from_millis(options.time_ms) * SLOWNESS;
     let limits = ExecutionLimits {
-        timeout: Duration::from_millis(options.timeout_ms) * SLOWNESS,
+        // On a busy machine, a program gets its time all the same.
+        cpu_time_limit: Some(time),
+        timeout: time * 4,
         allow_code_generation: options.code_generation,
         ..pool.config().limits.clone()
     };
     let kind = if options.body { SourceKind::Function } else { SourceKind::Auto };
-    let execution_options = ExecutionOptions { limits: Some(limits), kind, ..Default::default() };
+    let execution_options = ExecutionOptions {
+        limits: Some(limits),
+        kind,
+        globals: vec![("largest".into(), Value::from(largest as f64))],
+        ..Default::default()
+    };
     seen.outcomes.store(0, Ordering::SeqCst);
     let (send, outcome) = mpsc::channel();
     let seen = seen.clone();
@@ -221,7 +267,7 @@ impl Watched {
         let seen = Arc::new(Seen::default());
         let mut config = PoolConfig::preset(Preset::Standard);
         config.isolation = Isolation::Thread;
-        (config.min_workers, config.max_workers) = (1, MAX_LOST);
+        (config.min_workers, config.max_workers) = (1, 4);
         config.max_executions_per_worker = executions;
         config.memory_limit_per_worker = MEMORY_LIMIT;
         config.max_message_size = MAX_MESSAGE_SIZE;
@@ -251,6 +297,23 @@ impl Watched {
             .build()?;
         Ok(Watched { pool, seen })
     }
+}
+
+/// The largest buffer that a worker gives which has run nothing before.
+fn largest_buffer(pool: &Pool) -> u64 {
+    let (mut low, mut high) = (0, MEMORY_LIMIT * 2);
+    while high - low > 256 {
+        let middle = low.midpoint(high);
+        let used = match pool.run(format!("const filling = new ArrayBuffer({middle}); 1"), ExecutionOptions::default())
+        {
+            Ok(_) => 0,
+            // Beyond the headroom, what was refused counts as well.
+            Err(Error::MemoryLimit { used, .. }) => used,
+            Err(_) => return 0,
+        };
+        (low, high) = if used <= MEMORY_LIMIT + HEADROOM { (middle, high) } else { (low, middle) };
+    }
+    low
 }
 
 /// Bytes of this process: `VmRSS:` now, `VmHWM:` at most since [`reset_peak`].
