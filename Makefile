@@ -68,6 +68,21 @@ TOO_SLOW_UNDER_ZEAL := a_copy_is_in_the_memory_limit_while_it_is_made a_deep_val
 DEBUG_FLAGS := --locked --profile debugengine --target-dir target/debug-engine
 DEBUG_ENGINE := $(CARGO) --config 'env.MOZJS_ARCHIVE.value="$(CURDIR)/.mozjs/libmozjs-debug.tar.gz"'
 
+# Random inputs (fuzz/README.md). The compiler counts what they reach, as libFuzzer wants it; a target is given, so that
+# the flags are not those of build scripts.
+FUZZ_TARGETS := frames_of_worker frames_of_pool cbor json sources tools console values settings
+TARGETS ?= $(FUZZ_TARGETS) scripts
+TIME ?= 60
+FUZZ_HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+FUZZ_FLAGS := --locked --profile fuzzing -p enclave-fuzz --features libfuzzer --target-dir target/fuzz
+FUZZ_RUSTFLAGS := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+	-Cllvm-args=-sanitizer-coverage-trace-compares
+FUZZ_BIN = target/fuzz/$(FUZZ_HOST)/fuzzing
+SCRIPTS_BIN := target/release/fuzz-scripts
+# Under GC zeal of every few allocations, scripts only time out.
+FUZZ_GC_ZEAL := 2,2000 7,300 14,2000
+
 step = @printf '\n== %s\n' $(1)
 
 .PHONY: help
@@ -216,7 +231,7 @@ soak: setup ## Run a million executions, some hostile, and see that nothing grow
 # --- Test
 
 .PHONY: test
-test: setup-test lint test-rust test-loom test-c test-conformance test-hostile test-go test-abi test-examples test-valgrind test-real test-python ## Run all checks and tests (about half an hour the first time)
+test: setup-test lint test-rust test-fuzz test-loom test-c test-conformance test-hostile test-go test-abi test-examples test-valgrind test-real test-python ## Run all checks and tests (about half an hour the first time)
 	@printf '\nAll checks and tests have passed.\n'
 
 .PHONY: setup-test
@@ -227,6 +242,13 @@ setup-test: setup
 test-rust: setup ## Run the Rust tests
 	$(call step,"Rust tests (a few minutes the first time)")
 	$(CARGO) test --release --locked --workspace
+
+.PHONY: test-fuzz
+test-fuzz: setup ## Run scripts that were made at random, of fixed seeds (fuzz/README.md)
+	$(call step,"Scripts made at random (a minute)")
+	$(CARGO) build --release --locked -p enclave-fuzz --bin fuzz-scripts
+	$(SCRIPTS_BIN) fuzz/corpus/scripts/*.js
+	$(SCRIPTS_BIN) --seeds 1..300
 
 .PHONY: test-loom
 test-loom: setup ## Check the concurrency of the pool in every order (loom)
@@ -336,6 +358,38 @@ test-debug-engine: stage ## Run tests with SpiderMonkey's assertions and GC zeal
 	@for zeal in 0 $(firstword $(GC_ZEAL)); do \
 		echo "JS_GC_ZEAL=$$zeal"; \
 		JS_GC_ZEAL=$$zeal LD_LIBRARY_PATH=target/debug-engine target/tests/hostile --family collections; \
+	done
+
+# --- Fuzz
+
+.PHONY: fuzz-build
+fuzz-build: setup
+	$(call step,"Build the fuzz targets (some minutes the first time)")
+	$(CARGO) build --release --locked -p enclave-fuzz --bin fuzz-scripts
+	RUSTFLAGS="$(FUZZ_RUSTFLAGS)" $(CARGO) build --target $(FUZZ_HOST) $(FUZZ_FLAGS) $(addprefix --bin ,$(FUZZ_TARGETS))
+
+# A half of the time is for scripts, the rest for the targets in equal parts.
+.PHONY: fuzz
+fuzz: fuzz-build ## Look for faults with random inputs: TIME=60 seconds in all; TARGETS="cbor scripts", INPUT=FILE, SEED=N, SCRIPT=FILE
+	@FUZZ_BIN=$(FUZZ_BIN) SCRIPTS_BIN=$(SCRIPTS_BIN) TIME=$(TIME) fuzz/run $(TARGETS)
+
+.PHONY: fuzz-corpus
+fuzz-corpus: fuzz-build ## Take from what `make fuzz` has kept what the committed corpus does not reach
+	@for target in $(FUZZ_TARGETS); do \
+		mkdir -p target/fuzz/corpus/$$target; \
+		$(FUZZ_BIN)/$$target -merge=1 -max_len=400 -verbosity=0 fuzz/corpus/$$target target/fuzz/corpus/$$target; \
+	done
+	@du -sh --apparent-size fuzz/corpus
+
+.PHONY: fuzz-debug-engine
+fuzz-debug-engine: ## Run random scripts with SpiderMonkey's assertions and GC zeal: TIME=60 seconds for each
+	@scripts/setup build
+	@scripts/provision-mozjs --debug
+	$(call step,"Random scripts with the debug engine ($(TIME) s each)")
+	$(DEBUG_ENGINE) build -p enclave-fuzz --bin fuzz-scripts --features debug-engine $(DEBUG_FLAGS)
+	@for zeal in 0 $(FUZZ_GC_ZEAL); do \
+		echo "JS_GC_ZEAL=$$zeal"; \
+		JS_GC_ZEAL=$$zeal target/debug-engine/debugengine/fuzz-scripts --time $(TIME); \
 	done
 
 # --- Check and format

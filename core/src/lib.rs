@@ -24,6 +24,9 @@ mod contract;
 mod engine;
 mod error;
 mod execution;
+#[cfg(all(any(test, fuzzing), target_os = "linux", not(loom)))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod pool;
 mod rate;
 mod sandbox;

@@ -3,6 +3,8 @@
 
 #[cfg(all(target_os = "linux", not(loom)))]
 mod frame;
+#[cfg(all(any(test, fuzzing), target_os = "linux", not(loom)))]
+pub(crate) mod fuzzing;
 #[cfg(all(target_os = "linux", not(loom)))]
 mod locate;
 #[cfg(all(target_os = "linux", not(loom)))]

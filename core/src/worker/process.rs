@@ -861,3 +861,56 @@ impl Control for Channel {
         self.handle.has_ended()
     }
 }
+
+/// How a worker's words end that are read by [`hear`].
+#[cfg(any(test, fuzzing))]
+pub(super) enum Heard {
+    /// They end the execution.
+    Report(Report),
+    /// They break the protocol.
+    Refused,
+    /// More would have to come.
+    Nothing,
+}
+
+/// Reads what a worker says during an execution as [`ProcessWorker`] does, without a process.
+#[cfg(any(test, fuzzing))]
+pub(super) fn hear(request: &Request, host: &dyn Host, stream: &[u8], kill: Option<KillReason>) -> Heard {
+    let handle = || eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).expect("there is a descriptor left");
+    let channel = Arc::new(Channel {
+        handle: Arc::new(handle()),
+        kills: handle(),
+        wake: handle(),
+        cpu_clock: None,
+        max_message_size: request.max_message_size,
+        calling: AtomicBool::new(false),
+        state: Mutex::default(),
+    });
+    channel.begin(request.id);
+    lock(&channel.state).kill = kill;
+    let mut running = Running {
+        request,
+        host,
+        memory_limit: 1 << 20,
+        started: Instant::now(),
+        cpu_start: Duration::ZERO,
+        tool_calls: 0,
+        console_calls: 0,
+        console_output: 0,
+    };
+    let mut incoming = Incoming::new(frame::max_frame(request.max_message_size));
+    incoming.bytes.extend_from_slice(stream);
+    loop {
+        let heard = incoming.frame().and_then(|bytes| {
+            let Some(bytes) = bytes else { return Ok(None) };
+            let frame = frame::decode(bytes, ValuesLeft::of_worker(request.max_message_size))?;
+            running.handle(frame, &channel).map(Some)
+        });
+        match heard {
+            Ok(Some(Some(done))) => return Heard::Report(done.report),
+            Ok(Some(None)) => {}
+            Ok(None) => return Heard::Nothing,
+            Err(_) => return Heard::Refused,
+        }
+    }
+}

@@ -1,0 +1,6 @@
+#![no_main]
+
+#[global_allocator]
+static ALLOCATOR: enclave_core::fuzzing::CountingAllocator = enclave_core::fuzzing::CountingAllocator;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| enclave_core::fuzzing::frames_of_worker(data));
