@@ -53,7 +53,7 @@ fn status_of(place: Place) -> enclave_status_t {
         let message = unsafe { CStr::from_ptr(enclave_error_message(Some(error), Some(&mut length))) };
         assert!(!message.is_empty() && status != ENCLAVE_OK && status != ENCLAVE_INTERNAL, "{message:?}");
     }
-    enclave_error_free(error.map_or(std::ptr::null_mut(), Box::into_raw));
+    enclave_error_free(error);
     status
 }
 

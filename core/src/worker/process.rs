@@ -878,7 +878,8 @@ pub(super) enum Heard {
 pub(super) fn hear(request: &Request, host: &dyn Host, stream: &[u8], kill: Option<KillReason>) -> Heard {
     let handle = || eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).expect("there is a descriptor left");
     let channel = Arc::new(Channel {
-        handle: Arc::new(handle()),
+        // No process has this id.
+        handle: Arc::new(Handle { pidfd: handle(), id: Pid::from_raw(i32::MAX).expect("it is above zero") }),
         kills: handle(),
         wake: handle(),
         cpu_clock: None,
