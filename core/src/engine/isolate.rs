@@ -86,6 +86,16 @@ pub(crate) struct Isolate {
     runtime: Runtime,
     /// The thread counts until the runtime is gone.
     _attached: Attached,
+    _leaving: Leaving,
+}
+
+/// Tells the keeper when an isolate is gone.
+struct Leaving;
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        let _ = super::forget_sources();
+    }
 }
 
 /// What host functions can reach.
@@ -244,12 +254,13 @@ impl From<Error> for Stop {
 }
 
 fn no_realm() -> Error {
-    Error::Internal { message: "a realm could not be made".into() }
+    Error::WorkerStartup { cause: super::no_memory("a realm could not be made") }
 }
 
 impl Isolate {
     /// Makes a runtime on this thread.
     pub(crate) fn new(config: IsolateConfig) -> Result<Isolate, Error> {
+        super::expect_memory()?;
         let ledger = Ledger::new(config.memory_limit);
         let attached = ledger.attach();
         let mut runtime = new_runtime()?;
@@ -290,6 +301,7 @@ impl Isolate {
             collections: 0,
             runtime,
             _attached: attached,
+            _leaving: Leaving,
         })
     }
 
@@ -403,11 +415,7 @@ impl Isolate {
         self.collect_garbage();
         // It ends: the keeper is never gone.
         let _ = super::forget_sources().recv();
-        // SAFETY: it only gives free memory back.
-        #[cfg(target_env = "gnu")]
-        unsafe {
-            libc::malloc_trim(0);
-        }
+        super::trim::give_back();
     }
 
     /// Whether [`Isolate::rest`] would do anything.
@@ -437,7 +445,6 @@ impl Drop for Isolate {
             SetJobQueue(cx, std::ptr::null_mut());
             DeleteJobQueue(self.job_queue);
         }
-        let _ = super::forget_sources();
     }
 }
 
