@@ -123,6 +123,8 @@ pub(super) struct Current {
     pub console: ConsoleState,
     /// Which lazy properties of the global have been made, a bit each.
     pub resolved: Cell<u32>,
+    /// The prototype of `DOMException`, once it is made.
+    pub dom_exception: RefCell<Option<RootedTraceableBox<Heap<*mut JSObject>>>>,
     /// Why the isolate itself ends the execution.
     kill_error: RefCell<Option<Error>>,
     /// An exception from a timer or microtask that nobody can catch any more.
@@ -189,6 +191,7 @@ impl Current {
             timers: RefCell::default(),
             console: ConsoleState::default(),
             resolved: Cell::new(0),
+            dom_exception: RefCell::default(),
             kill_error: RefCell::default(),
             uncaught: RefCell::default(),
             too_large: RefCell::default(),

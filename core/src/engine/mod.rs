@@ -24,6 +24,7 @@ mod cache;
 mod console;
 mod convert;
 mod crash;
+mod dom_exception;
 mod exception;
 mod host;
 mod interrupt;
