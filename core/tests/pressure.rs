@@ -247,3 +247,32 @@ fn what_a_process_makes_once_is_made_also_where_no_small_request_is_met() {
 fn every_intrinsic_works_after_it_was_first_used_near_the_refusal() {
     assert_eq!(in_a_process("intrinsics"), 0);
 }
+
+#[test]
+fn a_normalisation_that_has_no_room_costs_no_thread() {
+    let pool = pool();
+    let run = |source: &str| pool.run(source, ExecutionOptions::default());
+    for source in [
+        r"'\ufdfa'.repeat(3e6).normalize('NFKD').length",
+        r"'\ufdfa'.repeat(3e6).normalize('NFKC').length",
+        r"'\u1f82'.repeat(1e7).normalize('NFD').length",
+        r"'\ufb2c'.repeat(1e7).normalize('NFC').length",
+        r"'\u00bd'.repeat(2e7).normalize('NFKD').length",
+        r"('a' + '\u0301'.repeat(9e6)).normalize('NFC').length",
+        r"try { '\ufdfa'.repeat(3e6).normalize('NFKD') } catch {} for (;;);",
+    ] {
+        let ended = run(source);
+        assert!(matches!(ended, Err(Error::MemoryLimit { .. })), "{source}: {ended:?}");
+        assert_eq!(pool.stats().workers.set_aside, 0, "{source}");
+        assert_eq!(run(r"'\ufdfa'.repeat(3e5).normalize('NFKD').length").unwrap(), Value::Number(5_400_000.0));
+    }
+    for (source, length) in [
+        (r"'x\u00bd'.repeat(1e6).normalize('NFKC').length", 4e6),
+        (r"'\u00e9'.repeat(2e6).normalize('NFD').length", 4e6),
+        (r"'\uac01'.repeat(1e6).normalize('NFD').length", 3e6),
+        (r"'e\u0301'.repeat(1e6).normalize('NFC').length", 1e6),
+        (r"('a' + '\u0301'.repeat(1e6)).normalize('NFD').length", 1_000_001.0),
+    ] {
+        assert_eq!(run(source).unwrap(), Value::Number(length), "{source}");
+    }
+}
