@@ -8,7 +8,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use enclave_core::{Error, ExecutionOptions, HostAllocator, Pool, PoolConfig, Preset, Value};
+use enclave_core::{Error, ExecutionOptions, HostAllocator, Isolation, Pool, PoolConfig, Preset, Value};
 
 #[global_allocator]
 static ALLOCATOR: HostAllocator = HostAllocator;
@@ -121,6 +121,7 @@ fn sources() -> Vec<String> {
 
 fn pool() -> Pool {
     let mut config = PoolConfig::preset(Preset::Standard);
+    config.isolation = Isolation::Thread;
     (config.min_workers, config.max_workers) = (1, 2);
     config.memory_limit_per_worker = LIMIT as u64;
     config.limits.timeout = LONG;

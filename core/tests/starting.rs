@@ -7,7 +7,7 @@
 
 use std::process::Command;
 
-use enclave_core::{Error, ExecutionOptions, HostAllocator, Pool, PoolConfig, Preset, Status, Value};
+use enclave_core::{Error, ExecutionOptions, HostAllocator, Isolation, Pool, PoolConfig, Preset, Status, Value};
 
 #[global_allocator]
 static ALLOCATOR: HostAllocator = HostAllocator;
@@ -29,6 +29,7 @@ fn is_child(test: &str) -> bool {
 
 fn new_pool() -> Result<Pool, Error> {
     let mut config = PoolConfig::preset(Preset::Standard);
+    config.isolation = Isolation::Thread;
     (config.min_workers, config.max_workers) = (1, 2);
     Pool::new(config)
 }

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use enclave_core::{ExecutionOptions, HostAllocator, Pool, PoolConfig, Preset};
+use enclave_core::{ExecutionOptions, HostAllocator, Isolation, Pool, PoolConfig, Preset};
 
 #[global_allocator]
 static ALLOCATOR: HostAllocator = HostAllocator;
@@ -18,6 +18,7 @@ fn resident() -> u64 {
 
 fn run_and_close(sources: usize) {
     let mut config = PoolConfig::preset(Preset::Standard);
+    config.isolation = Isolation::Thread;
     (config.min_workers, config.max_workers) = (1, 1);
     let pool = Pool::new(config).unwrap();
     for number in 0..sources {
