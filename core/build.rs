@@ -1,7 +1,7 @@
 //! Tells the linker to lead the engine's allocations through `engine::allocator`.
 
 /// The functions that are wrapped; each has its `__wrap_` twin there.
-const WRAPPED: [&str; 21] = [
+const WRAPPED: [&str; 23] = [
     "malloc",
     "calloc",
     "realloc",
@@ -27,6 +27,9 @@ const WRAPPED: [&str; 21] = [
     // This and js::AutoEnterOOMUnsafeRegion::crash_impl(const char*): see `engine::crash`.
     "abort",
     "_ZN2js24AutoEnterOOMUnsafeRegion10crash_implEPKc",
+    // See `engine::normalize`.
+    "js_normalize_utf16",
+    "js_normalize_latin1",
 ];
 
 fn main() {

@@ -273,8 +273,6 @@ fn a_copy_is_in_the_memory_limit_while_it_is_made() {
 fn what_the_engine_allocates_in_rust_is_in_the_limit_too() {
     let mut config = config();
     config.memory_limit_per_worker = 64 * MIB;
-    // Each of these costs its worker's thread.
-    config.max_workers = 4;
     let pool = Pool::new(config).unwrap();
     let sources = [
         "'\\ufdfa'.repeat(2 ** 24).normalize('NFKD').length",
@@ -284,6 +282,8 @@ fn what_the_engine_allocates_in_rust_is_in_the_limit_too() {
         let outcome = pool.run_detailed(source, Default::default()).unwrap();
         assert!(matches!(outcome.result, Err(Error::MemoryLimit { .. })), "{source}: {:?}", outcome.result);
         assert!(outcome.stats.peak_memory <= 88 * MIB, "{source}: {}", outcome.stats.peak_memory);
+        // The engine is asked for the room before it starts: else each would cost its worker's thread.
+        assert_eq!(pool.stats().workers.set_aside, 0);
     }
     assert_eq!(run(&pool, "'\\ufdfa'.repeat(1000).normalize('NFKD').length"), Value::from(18_000));
 }

@@ -295,9 +295,17 @@ unsafe extern "C" fn __wrap___cxa_atexit(
 #[cfg(not(feature = "debug-engine"))]
 const ENGINE_VARIABLES: [&[u8]; 7] = [b"JIT_OPTION_", b"JS_", b"JSGC_", b"MOZ_", b"ION", b"PERF_SPEW_", b"ICU_"];
 
+/// The variable that tells the engine not to ask when the process was started. It would make a thread for that, and end
+/// the process where it cannot.
+const STARTED_AGAIN: &CStr = c"MOZ_APP_RESTART";
+
 /// Nobody sets options of the engine by the environment. (With the debug engine, its tests do.)
 #[unsafe(no_mangle)]
 unsafe extern "C" fn __wrap_getenv(name: *const c_char) -> *mut c_char {
+    // SAFETY: as above: the name is NUL-terminated.
+    if unsafe { CStr::from_ptr(name) } == STARTED_AGAIN {
+        return c"1".as_ptr().cast_mut();
+    }
     #[cfg(not(feature = "debug-engine"))]
     {
         // SAFETY: as above: the name is NUL-terminated.
@@ -386,10 +394,10 @@ unsafe impl GlobalAlloc for HostAllocator {
     }
 }
 
-/// Does not return if the engine's own Rust code wants more than there is: it has no way to fail.
+/// Does not return if the engine's own Rust code wants much more than there is: it has no way to fail.
 #[inline]
 fn admit(more: usize) {
-    if of_engine().is_some_and(|ledger| ledger.refuses(more)) {
+    if of_engine().is_some_and(|ledger| !ledger.can_give(more)) {
         super::crash::out_of_memory();
     }
 }

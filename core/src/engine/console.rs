@@ -22,7 +22,7 @@ use mozjs::gc::Handle;
 use mozjs::jsapi::{CallArgs, GetFunctionNativeReserved, JS_StackCapture_MaxFrames, JSObject, JSPROP_ENUMERATE};
 use mozjs::jsval::{Int32Value, JSVal, ObjectValue, StringValue, UndefinedValue};
 use mozjs::rooted;
-use mozjs::rust::wrappers2::{CaptureCurrentStack, JS_DefineProperty, JS_NewPlainObject};
+use mozjs::rust::wrappers2::{CaptureCurrentStack, JS_DefineProperty, JS_NewObjectWithGivenProto, JS_NewPlainObject};
 
 use self::inspect::{Inspector, Stop, Text};
 use super::isolate::{Current, JsResult, State, Thrown, check};
@@ -132,13 +132,18 @@ static METHODS: [(&CStr, Method); 20] = [
 pub(super) fn define(cx: &mut JSContext, global: Handle<*mut JSObject>) -> JsResult<()> {
     // SAFETY: all that is made is rooted before the next call; the names are static.
     unsafe {
-        rooted!(&in(cx) let console = JS_NewPlainObject(cx));
+        // A namespace object, as the console's standard says: between it and Object.prototype is an empty object.
+        rooted!(&in(cx) let prototype = JS_NewPlainObject(cx));
+        if prototype.get().is_null() {
+            return Err(Thrown);
+        }
+        rooted!(&in(cx) let console = JS_NewObjectWithGivenProto(cx, std::ptr::null(), prototype.handle()));
         if console.get().is_null() {
             return Err(Thrown);
         }
         for (place, (name, _)) in METHODS.iter().enumerate() {
             rooted!(&in(cx) let slot = Int32Value(place as i32));
-            rooted!(&in(cx) let method = host::function_with(cx, Some(call), name, slot.handle())?);
+            rooted!(&in(cx) let method = host::function_with(cx, Some(call), name, 0, slot.handle())?);
             rooted!(&in(cx) let method = ObjectValue(method.get()));
             let attributes = JSPROP_ENUMERATE as u32;
             check(JS_DefineProperty(cx, console.handle(), name.as_ptr(), method.handle(), attributes))?;

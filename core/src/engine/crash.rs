@@ -3,9 +3,14 @@
 //! Some of its allocations have no way to fail (the compiler of regular expressions has many): there it ends the
 //! process, through one function. And where its parts written in Rust panic, they call `abort`, because what called
 //! them cannot unwind. The linker leads both here (`--wrap`, see `build.rs`). The thread cannot return, but nothing
-//! else is wrong: the engine's own code ran, on a worker's thread, with no lock of ours and none of the allocator's, and
-//! of the engine's no lock that other threads need. So the execution ends with MEMORY_LIMIT or WORKER_CRASHED, the pool
-//! goes on with another worker, and this thread sleeps for ever with what it holds. The pool bounds how many may.
+//! else is wrong: the engine's own code ran, on a worker's thread, with no lock of ours and none of the allocator's. So
+//! the execution ends with MEMORY_LIMIT or WORKER_CRASHED, the pool goes on with another worker, and this thread sleeps
+//! for ever with what it holds. The pool bounds how many may.
+//!
+//! What it holds must not be a lock of the process, or something that is made once for all threads and half made: whoever
+//! came there later would wait for ever, in every pool. The engine has such places (calendars and collations of ICU4X,
+//! the tables of ICU). None of them asks for much at once, and small requests of what cannot fail are always met
+//! (`Ledger::can_give`); those that can are refused, which ends nothing here.
 //!
 //! All other crashes of the engine (`MOZ_CRASH`, a failed assertion, a stack that is exhausted in spite of all checks)
 //! are signals for instructions of the thread: SIGSEGV, SIGILL. To contain those, we would have to replace handlers of

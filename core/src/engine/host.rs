@@ -86,11 +86,12 @@ pub(super) fn function_with(
     cx: &mut JSContext,
     native: JSNative,
     name: &CStr,
+    arguments: u32,
     slot: Handle<JSVal>,
 ) -> JsResult<*mut JSObject> {
     // SAFETY: the slot is rooted; the function is used before the next call that could collect it.
     unsafe {
-        let function: *mut JSFunction = NewFunctionWithReserved(cx.raw_cx(), native, 1, 0, name.as_ptr());
+        let function: *mut JSFunction = NewFunctionWithReserved(cx.raw_cx(), native, arguments, 0, name.as_ptr());
         if function.is_null() {
             return Err(Thrown);
         }
@@ -135,7 +136,7 @@ pub(super) fn define_tools(cx: &mut JSContext, global: Handle<*mut JSObject>) ->
         }
         for name in tools.iter() {
             rooted!(&in(cx) let slot = StringValue(&*text::to_js(cx, name)?));
-            rooted!(&in(cx) let method = function_with(cx, Some(call_named_tool), &text::c_string(name), slot.handle())?);
+            rooted!(&in(cx) let method = function_with(cx, Some(call_named_tool), &text::c_string(name), 1, slot.handle())?);
             rooted!(&in(cx) let method = ObjectValue(method.get()));
             convert::define(cx, object.handle(), name, method.handle())?;
         }
@@ -372,7 +373,7 @@ unsafe extern "C" fn queue_microtask(cx: *mut RawJSContext, argc: u32, vp: *mut 
             if resolved.get().is_null() {
                 return Err(Thrown);
             }
-            rooted!(&in(cx) let run = function_with(cx, Some(run_microtask), c"", callback)?);
+            rooted!(&in(cx) let run = function_with(cx, Some(run_microtask), c"", 1, callback)?);
             rooted!(&in(cx) let none = std::ptr::null_mut::<JSObject>());
             check(AddPromiseReactions(cx, resolved.handle(), run.handle(), none.handle()))?;
             args.rval().set(UndefinedValue());

@@ -86,6 +86,16 @@ pub(crate) struct Isolate {
     runtime: Runtime,
     /// The thread counts until the runtime is gone.
     _attached: Attached,
+    _leaving: Leaving,
+}
+
+/// Tells the keeper when an isolate is gone.
+struct Leaving;
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        let _ = super::forget_sources();
+    }
 }
 
 /// What host functions can reach.
@@ -113,6 +123,8 @@ pub(super) struct Current {
     pub console: ConsoleState,
     /// Which lazy properties of the global have been made, a bit each.
     pub resolved: Cell<u32>,
+    /// The prototype of `DOMException`, once it is made.
+    pub dom_exception: RefCell<Option<RootedTraceableBox<Heap<*mut JSObject>>>>,
     /// Why the isolate itself ends the execution.
     kill_error: RefCell<Option<Error>>,
     /// An exception from a timer or microtask that nobody can catch any more.
@@ -179,6 +191,7 @@ impl Current {
             timers: RefCell::default(),
             console: ConsoleState::default(),
             resolved: Cell::new(0),
+            dom_exception: RefCell::default(),
             kill_error: RefCell::default(),
             uncaught: RefCell::default(),
             too_large: RefCell::default(),
@@ -244,12 +257,13 @@ impl From<Error> for Stop {
 }
 
 fn no_realm() -> Error {
-    Error::Internal { message: "a realm could not be made".into() }
+    Error::WorkerStartup { cause: super::no_memory("a realm could not be made") }
 }
 
 impl Isolate {
     /// Makes a runtime on this thread.
     pub(crate) fn new(config: IsolateConfig) -> Result<Isolate, Error> {
+        super::expect_memory()?;
         let ledger = Ledger::new(config.memory_limit);
         let attached = ledger.attach();
         let mut runtime = new_runtime()?;
@@ -290,6 +304,7 @@ impl Isolate {
             collections: 0,
             runtime,
             _attached: attached,
+            _leaving: Leaving,
         })
     }
 
@@ -403,11 +418,7 @@ impl Isolate {
         self.collect_garbage();
         // It ends: the keeper is never gone.
         let _ = super::forget_sources().recv();
-        // SAFETY: it only gives free memory back.
-        #[cfg(target_env = "gnu")]
-        unsafe {
-            libc::malloc_trim(0);
-        }
+        super::trim::give_back();
     }
 
     /// Whether [`Isolate::rest`] would do anything.
@@ -437,7 +448,6 @@ impl Drop for Isolate {
             SetJobQueue(cx, std::ptr::null_mut());
             DeleteJobQueue(self.job_queue);
         }
-        let _ = super::forget_sources();
     }
 }
 

@@ -7,6 +7,8 @@
 //!   is collected; if more than [`LIVE`] of the limit is still in use, the execution ends with MEMORY_LIMIT.
 //! * At the limit and a **headroom** more ([`headroom`]) requests are refused. The engine answers a refusal with "out of
 //!   memory", which script could catch; so it also ends the execution ([`Ledger::refused`]), and that it cannot.
+//!   Small requests are met for a little longer ([`ALLOWANCE`]): some of the engine cannot do without, and the next poll
+//!   point is near.
 //! * **Nothing** is refused while garbage is collected, because the engine would abort the process, nor outside of an
 //!   execution.
 //!
@@ -31,6 +33,10 @@ const LIVE: f64 = 0.9;
 /// The smallest headroom, and its share of the limit.
 const MIN_HEADROOM: u64 = 8 * 1024 * 1024;
 const HEADROOM_SHARE: u64 = 4;
+/// What small requests, and those that have no way to fail, may take above the limit and the headroom.
+const ALLOWANCE: u64 = 8 * 1024 * 1024;
+/// What is smaller is a small request.
+const SMALL: usize = 1024 * 1024;
 /// Garbage is collected at rest when a worker holds this share of its limit more than its base. With a smaller share,
 /// executions that hold much would each be followed by a collection.
 const GARBAGE_SHARE: u64 = 4;
@@ -297,13 +303,36 @@ impl Ledger {
 
     /// Whether the engine is refused so many more bytes.
     pub(super) fn refuses(&self, more: usize) -> bool {
+        self.is_beyond(more, if more < SMALL { ALLOWANCE } else { 0 })
+    }
+
+    /// Bytes that the engine can have before it is refused more.
+    pub(super) fn room(&self) -> u64 {
+        match self.armed.get() {
+            true => (self.limit + headroom(self.limit)).saturating_sub(self.used()),
+            false => u64::MAX,
+        }
+    }
+
+    /// Whether so many more bytes can be had where there is no way to refuse them. Small requests always can: whoever
+    /// makes them may hold a lock of the whole process. The execution ends for them at the next poll point.
+    pub(super) fn can_give(&self, more: usize) -> bool {
+        if !self.is_beyond(more, ALLOWANCE) {
+            return true;
+        }
+        self.refused();
+        more < SMALL
+    }
+
+    /// Whether so many more bytes are beyond the limit, the headroom and this allowance.
+    fn is_beyond(&self, more: usize, allowance: u64) -> bool {
         let after = self.used().saturating_add(more as u64);
         if after <= self.limit || !self.armed.get() {
             return false;
         }
         self.pass();
         // SAFETY: an execution runs on this thread, so it has a context.
-        if after <= self.limit + headroom(self.limit) || unsafe { RuntimeHeapState() } != HeapState::Idle {
+        if after <= self.limit + headroom(self.limit) + allowance || unsafe { RuntimeHeapState() } != HeapState::Idle {
             return false;
         }
         self.at_end.set(after);

@@ -9,11 +9,13 @@
 //! memory and CPU time can be counted there and one worker cannot starve another.
 
 use std::mem::MaybeUninit;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, mpsc};
 
 use mozjs::jsapi::JSJitCompilerOption;
 use mozjs::rust::wrappers2::JS_SetGlobalJitCompilerOption;
-use mozjs::rust::{JSEngine, ParentRuntime, Runtime};
+use mozjs::rust::{JSEngine, JSEngineHandle, ParentRuntime, Runtime};
 
 use crate::error::Error;
 
@@ -22,6 +24,7 @@ mod cache;
 mod console;
 mod convert;
 mod crash;
+mod dom_exception;
 mod exception;
 mod host;
 mod interrupt;
@@ -29,14 +32,17 @@ mod isolate;
 mod jobs;
 mod kept;
 mod memory;
+mod normalize;
 mod realm;
 mod script;
 mod text;
+mod trim;
 mod web;
 
 pub use allocator::HostAllocator;
 pub(crate) use allocator::counts as memory_is_exact;
 pub(crate) use isolate::{Isolate, IsolateConfig};
+pub(crate) use trim::leave_to_isolates as leave_trimming_to_isolates;
 
 /// What the keeper is asked for.
 enum Request {
@@ -48,35 +54,125 @@ enum Request {
     Collect(mpsc::Sender<()>),
 }
 
-static KEEPER: OnceLock<Result<Mutex<mpsc::Sender<Request>>, String>> = OnceLock::new();
+/// The way to the keeper, once it runs. That it could not be started is not remembered: it may be another time.
+static KEEPER: Mutex<Option<mpsc::Sender<Request>>> = Mutex::new(None);
+
+/// The engine of this process, or why there will never be one.
+static ENGINE: OnceLock<Result<JSEngineHandle, String>> = OnceLock::new();
+
+static JIT_IS_OFF: AtomicBool = AtomicBool::new(false);
+
+const MIB: usize = 1024 * 1024;
+/// Address space that the engine reserves for machine code when it starts.
+const CODE: usize = 2048 * MIB;
+/// Address space that a runtime needs, its first realm included, and a little more.
+const RUNTIME: usize = 16 * MIB;
+
+fn startup(cause: &str) -> Error {
+    Error::WorkerStartup { cause: cause.to_owned() }
+}
+
+/// That the system has no memory for what the engine needs to start.
+pub(crate) fn no_memory(what: &str) -> String {
+    format!(
+        "{what}: the process has too little memory or address space left; raise its limits (`ulimit -v`, RLIMIT_AS, \
+         the cgroup's memory.max)"
+    )
+}
+
+/// Whether so much address space can be had now. Asked before the engine is, which cannot always say no.
+fn has_address_space(bytes: usize) -> bool {
+    // SAFETY: new addresses are reserved, which nobody uses, and given back.
+    unsafe {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        let reserved = libc::mmap(std::ptr::null_mut(), bytes, libc::PROT_NONE, flags, -1, 0);
+        reserved != libc::MAP_FAILED && libc::munmap(reserved, bytes) == 0
+    }
+}
+
+/// Says so if there is no memory for another runtime. Must be called where nothing is counted yet.
+fn expect_memory() -> Result<(), Error> {
+    match has_address_space(RUNTIME) {
+        true => Ok(()),
+        false => Err(startup(&no_memory("SpiderMonkey could not make a runtime"))),
+    }
+}
 
 /// Starts the engine if it is not started yet, and makes a runtime on this thread.
 fn new_runtime() -> Result<Runtime, Error> {
-    let startup = |cause: &str| Error::WorkerStartup { cause: cause.to_owned() };
-    let keeper = KEEPER.get_or_init(start_keeper).as_ref().map_err(|cause| startup(cause))?;
     let (reply, parent) = mpsc::channel();
-    keeper
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
-        .send(Request::Parent(reply))
-        .map_err(|_| startup("the engine's keeper thread is gone"))?;
+    {
+        let mut keeper = crate::sync::lock(&KEEPER);
+        if keeper.is_none() {
+            *keeper = Some(start_keeper().map_err(|cause| startup(&cause))?);
+        }
+        keeper
+            .as_ref()
+            .and_then(|keeper| keeper.send(Request::Parent(reply)).ok())
+            .ok_or_else(|| startup("the engine's keeper thread is gone"))?;
+    }
     let parent = parent.recv().map_err(|_| startup("the engine's keeper thread is gone"))?;
     // SAFETY: the parent lives on the keeper thread, which never ends, so it outlives this runtime.
-    Ok(unsafe { Runtime::create_with_parent(parent) })
+    let runtime = catch_unwind(AssertUnwindSafe(|| unsafe { Runtime::create_with_parent(parent) }));
+    runtime.map_err(|_| startup(&no_memory("SpiderMonkey could not make a runtime")))
 }
 
 /// Asks the keeper to forget the sources that nobody uses any more; what is returned says when it has.
 fn forget_sources() -> mpsc::Receiver<()> {
     let (done, is_done) = mpsc::channel();
-    if let Some(Ok(keeper)) = KEEPER.get() {
-        let keeper = keeper.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    if let Some(keeper) = &*crate::sync::lock(&KEEPER) {
         // Without a keeper there is nothing to forget.
         let _ = keeper.send(Request::Collect(done));
     }
     is_done
 }
 
-fn start_keeper() -> Result<Mutex<mpsc::Sender<Request>>, String> {
+/// Starts the engine, or says why not. Must be called on the keeper.
+fn start_engine() -> Result<JSEngineHandle, String> {
+    let reserved = if JIT_IS_OFF.load(Ordering::Relaxed) { 0 } else { CODE };
+    if ENGINE.get().is_none() && !has_address_space(reserved + RUNTIME) {
+        let needed = (reserved + RUNTIME) / MIB;
+        return Err(no_memory(&format!("SpiderMonkey needs {needed} MiB of address space to start")));
+    }
+    let start = || {
+        disable_helper_threads();
+        let engine = JSEngine::init().map_err(|error| format!("SpiderMonkey could not be initialised: {error:?}"))?;
+        realm::install_clock();
+        isolate::install_large_allocation_callback();
+        make_once();
+        let handle = engine.handle();
+        // It is never torn down, also not if the keeper cannot go on.
+        std::mem::forget(engine);
+        Ok(handle)
+    };
+    ENGINE.get_or_init(start).clone()
+}
+
+/// Makes now what the engine would make in a script for the whole process, as far as it can be had by a plain call: the
+/// list of collations. (The rest, the centuries of lunar calendars and the tables of ICU, needs no more than small
+/// requests, which are always met: see `crash`.)
+fn make_once() {
+    unsafe extern "C" {
+        fn mozilla_collator_glue_is_supported_collation(
+            locale: *const u8,
+            locale_length: usize,
+            collation: *const u8,
+            collation_length: usize,
+        ) -> bool;
+    }
+    let (locale, collation) = (c"de", c"phonebk");
+    // SAFETY: the texts are static, and as long as is said.
+    unsafe {
+        mozilla_collator_glue_is_supported_collation(
+            locale.as_ptr().cast(),
+            locale.count_bytes(),
+            collation.as_ptr().cast(),
+            collation.count_bytes(),
+        )
+    };
+}
+
+fn start_keeper() -> Result<mpsc::Sender<Request>, String> {
     let (requests, inbox) = mpsc::channel::<Request>();
     let (started, start) = mpsc::channel();
     std::thread::Builder::new()
@@ -84,26 +180,27 @@ fn start_keeper() -> Result<Mutex<mpsc::Sender<Request>>, String> {
         .spawn(move || {
             crate::sync::block_signals();
             let saved = SignalDispositions::save();
-            disable_helper_threads();
-            let engine = match JSEngine::init() {
-                Ok(engine) => engine,
-                Err(error) => {
-                    let _ = started.send(Err(format!("SpiderMonkey could not be initialised: {error:?}")));
+            let runtime = start_engine().and_then(|engine| {
+                let no_memory = |_| no_memory("SpiderMonkey could not make its first runtime");
+                catch_unwind(|| Runtime::new(engine)).map_err(no_memory)
+            });
+            // The engine has put its handlers on SIGSEGV and SIGILL, which only WebAssembly needs, and that is off.
+            saved.restore();
+            let mut parent = match runtime {
+                Ok(parent) => parent,
+                Err(cause) => {
+                    let _ = started.send(Err(cause));
                     return;
                 }
             };
-            realm::install_clock();
-            isolate::install_large_allocation_callback();
-            let mut parent = Runtime::new(engine.handle());
             // The engine takes scripts of one name for the same, and compiles a new one at once to machine code because
             // another was worth it: a worker gets slower with what it has run, and shows it.
             // SAFETY: a plain call; it holds for all runtimes, of which this is the first.
             unsafe {
                 JS_SetGlobalJitCompilerOption(parent.cx(), JSJitCompilerOption::JSJITCOMPILER_JIT_HINTS_ENABLE, 0)
             };
-            // The engine has put its handlers on SIGSEGV and SIGILL, which only WebAssembly needs, and that is off.
-            saved.restore();
             let _ = started.send(Ok(()));
+            let mut trimmer = trim::Trimmer::new();
             while let Ok(request) = inbox.recv() {
                 match request {
                     Request::Parent(reply) => {
@@ -112,15 +209,16 @@ fn start_keeper() -> Result<Mutex<mpsc::Sender<Request>>, String> {
                     Request::Collect(done) => {
                         memory::collect(parent.cx(), mozjs::jsapi::GCOptions::Normal);
                         let _ = done.send(());
+                        trimmer.trim();
                     }
                 }
             }
             // The sender is a static, so this is never reached; were it, the engine must still not be torn down.
-            std::mem::forget((parent, engine));
+            std::mem::forget(parent);
         })
         .map_err(|error| format!("the engine's keeper thread could not be started: {error}"))?;
     start.recv().map_err(|_| "SpiderMonkey could not be started".to_owned())??;
-    Ok(Mutex::new(requests))
+    Ok(requests)
 }
 
 unsafe extern "C" {
@@ -136,6 +234,7 @@ fn disable_helper_threads() {
 
 /// Lets the engine interpret all script, in all runtimes of this process. Must be called before the first is made.
 pub(crate) fn disable_jit() {
+    JIT_IS_OFF.store(true, Ordering::Relaxed);
     // SAFETY: it sets a flag of the process that is read when the engine starts.
     unsafe { mozjs::jsapi::JS::DisableJitBackend() }
 }

@@ -5,7 +5,7 @@
 //! to three times as much.
 //!
 //! Beyond ECMAScript a realm has `callTool`, `tools`, `console`, `setTimeout`, `clearTimeout`, `queueMicrotask`,
-//! `structuredClone`, `TextEncoder`, `TextDecoder`, `atob` and `btoa`. They are made when script first names them,
+//! `structuredClone`, `TextEncoder`, `TextDecoder`, `atob`, `btoa` and `DOMException`. They are made when script first names them,
 //! so that an execution pays only for what it uses.
 
 use std::ffi::{CStr, c_char};
@@ -31,7 +31,7 @@ use mozjs::rust::{IdVector, RealmOptions};
 use mozjs::{JSCLASS_GLOBAL_SLOT_COUNT, JSCLASS_IS_GLOBAL, JSCLASS_RESERVED_SLOTS_MASK};
 
 use super::isolate::{JsResult, State, Thrown};
-use super::{console, convert, exception, host, memory, web};
+use super::{console, convert, dom_exception, exception, host, memory, web};
 use crate::config::ExecutionLimits;
 use crate::contract::Request;
 
@@ -180,7 +180,7 @@ struct Lazy {
 }
 
 /// In the order of their bits in `Current::resolved`.
-static LAZY: [Lazy; 11] = [
+static LAZY: [Lazy; 12] = [
     Lazy { name: c"callTool", make: host::define_call_tool },
     Lazy { name: c"tools", make: host::define_tools },
     Lazy { name: c"console", make: console::define },
@@ -192,6 +192,7 @@ static LAZY: [Lazy; 11] = [
     Lazy { name: c"TextDecoder", make: web::define_text_decoder },
     Lazy { name: c"atob", make: web::define_atob },
     Lazy { name: c"btoa", make: web::define_btoa },
+    Lazy { name: c"DOMException", make: dom_exception::define },
 ];
 
 /// What the engine defines also where there is no shared memory.

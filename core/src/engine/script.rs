@@ -3,7 +3,8 @@
 //! An `auto` source that parses as a script is one, unless it uses `await` at its top level: there `await (x)` is a
 //! call of a function named await, which nobody means. Whether an `await` stands at the top level is asked of the
 //! parser itself: if every `await` is inside an async function, then the source still parses as a script with an
-//! operand put behind each (`await x+ (f)`), and not otherwise.
+//! operand put behind each (`await x+ (f)`). If not, one of them may also be a name, or no operator: it stands at the
+//! top level if the operand breaks the script, and not the body of an async function.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -27,6 +28,9 @@ use super::{exception, jobs, memory, text};
 use crate::contract::Request;
 use crate::error::{Error, ScriptError};
 use crate::execution::SourceKind;
+
+/// The ends of a lone expression that are tried: a semicolon may be in a comment, or in a text.
+const MOST_ENDS: usize = 8;
 
 /// How a source is wrapped before it is compiled. What is put before the source is a line of its own, numbered 0.
 #[derive(Clone, Copy, PartialEq)]
@@ -103,14 +107,21 @@ fn compile_as_asked(
             // Kept as the last resort, for a source that uses `await` as a name.
             continue;
         }
-        match compile(cx, state, request, &wrap(source, reading), compiled, script.reborrow())? {
-            Ok(()) if reading == Reading::Script => return Ok(reading),
-            Ok(()) => match stays_inside(cx, state, request, reading)? {
-                Ok(()) => return Ok(reading),
-                Err(error) => errors.push((place, error)),
-            },
-            Err(error) => errors.push((place, error)),
+        let whole = expression(source).len();
+        let ends = std::iter::once(whole).chain(ends_before_comments(source)).take(MOST_ENDS);
+        let ends: Vec<usize> = if reading == Reading::AwaitedExpression { ends.collect() } else { vec![source.len()] };
+        let mut first_error = None;
+        for end in ends {
+            match compile(cx, state, request, &wrap(&source[..end], reading), compiled, script.reborrow())? {
+                Ok(()) if reading == Reading::Script => return Ok(reading),
+                Ok(()) => match stays_inside(cx, state, request, &source[..end], reading)? {
+                    Ok(()) => return Ok(reading),
+                    Err(error) => first_error = first_error.or(Some(error)),
+                },
+                Err(error) => first_error = first_error.or(Some(error)),
+            }
         }
+        errors.extend(first_error.map(|error| (place, error)));
     }
     if readings[0] == Reading::Script && errors.len() < readings.len() {
         match compile(cx, state, request, source, compiled, script)? {
@@ -127,8 +138,16 @@ fn compile_as_asked(
 fn wrap(source: &str, reading: Reading) -> Cow<'_, str> {
     match reading {
         Reading::Script => source.into(),
-        Reading::FunctionBody => format!("(async () => {{\n{source}\n}})").into(),
-        Reading::AwaitedExpression => format!("(async () => (\n{}\n))", expression(source)).into(),
+        Reading::FunctionBody => format!("(async () => {{\n{}\n}})", without_hashbang(source)).into(),
+        Reading::AwaitedExpression => format!("(async () => (\n{}\n))", without_hashbang(source)).into(),
+    }
+}
+
+/// The source with its first line as a comment, if that is for a shell.
+fn without_hashbang(source: &str) -> Cow<'_, str> {
+    match source.strip_prefix("#!") {
+        Some(rest) => format!("//{rest}").into(),
+        None => source.into(),
     }
 }
 
@@ -141,7 +160,7 @@ fn compile(
     compiled: &mut Option<Compiled>,
     mut script: MutableHandle<*mut JSScript>,
 ) -> Result<Result<(), ScriptError>, Stop> {
-    let wrapped = source.len() != request.source.len();
+    let wrapped = !std::ptr::eq(source.as_ptr(), request.source.as_ptr());
     let filename = if request.limits.sanitize_stack_traces { exception::SANITIZED_NAME } else { &*request.filename };
     let options = CompileOptionsWrapper::new(cx, text::c_string(filename), if wrapped { 0 } else { 1 });
     // SAFETY: the options are ours alone.
@@ -233,19 +252,21 @@ unsafe fn compile_to_stencil(
     }
 }
 
-/// Whether a source that parses inside its wrapper also ends inside it: what closes one kind of bracket to go on behind
-/// it does not parse inside another kind.
+/// Whether a source that parses inside its wrapper also ends inside it. What closes the wrapper to go on behind it does
+/// not parse inside another one: behind the body of an arrow in parentheses comes a comma or a parenthesis, and behind
+/// that of a declaration neither.
 fn stays_inside(
     cx: &mut JSContext,
     state: &State,
     request: &Request,
+    source: &str,
     reading: Reading,
 ) -> Result<Result<(), ScriptError>, Stop> {
-    let source = &*request.source;
+    let source = without_hashbang(source);
     let other = match reading {
         Reading::Script => return Ok(Ok(())),
-        Reading::FunctionBody => format!("({{ async m() {{\n{source}\n}} }})"),
-        Reading::AwaitedExpression => format!("(async () => [\n{}\n])", expression(source)),
+        Reading::FunctionBody => format!("async function f() {{\n{source}\n}}"),
+        Reading::AwaitedExpression => format!("(async () => [\n{source}\n])"),
     };
     rooted!(&in(cx) let mut script = std::ptr::null_mut::<JSScript>());
     compile(cx, state, request, &other, &mut None, script.handle_mut())
@@ -254,6 +275,40 @@ fn stays_inside(
 /// The source without what may stand behind an expression.
 fn expression(source: &str) -> &str {
     source.trim_end_matches(|c: char| c.is_whitespace() || c == ';')
+}
+
+/// The places of semicolons behind which, if they are no part of a text, are only comments and more semicolons.
+fn ends_before_comments(source: &str) -> impl Iterator<Item = usize> + '_ {
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let at = from + source[from..].find(';')?;
+            let rest = without_comments(&source[at..]);
+            // Any other semicolon on the way there is no better.
+            from = (source.len() - rest.len()).max(at + 1);
+            if rest.is_empty() {
+                from = at + 1;
+                return Some(at);
+            }
+        }
+    })
+}
+
+/// A text without the white space, semicolons and comments that it begins with.
+fn without_comments(text: &str) -> &str {
+    let mut rest = text;
+    loop {
+        rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == ';');
+        let end = match rest.as_bytes() {
+            [b'/', b'/', ..] => rest.find(['\n', '\r', '\u{2028}', '\u{2029}']).unwrap_or(rest.len()),
+            [b'/', b'*', ..] => match rest[2..].find("*/") {
+                Some(end) => end + 4,
+                None => return rest,
+            },
+            _ => return rest,
+        };
+        rest = &rest[end..];
+    }
 }
 
 /// An error behind the end of the source, in what it was wrapped in, is an error at its end.
@@ -267,39 +322,57 @@ fn move_into_source(error: &mut ScriptError, source: &str) {
     }
 }
 
-/// Whether a source that has the word `await` uses it outside of its async functions.
+/// Whether a source that has the word `await` uses it outside of its async functions, or is no script for another reason.
 fn awaits_at_top_level(cx: &mut JSContext, state: &State, request: &Request) -> Result<bool, Stop> {
+    let source = &*request.source;
     rooted!(&in(cx) let mut script = std::ptr::null_mut::<JSScript>());
-    let probe = probe(&request.source);
-    Ok(compile(cx, state, request, &probe, &mut None, script.handle_mut())?.is_err())
+    let mut parses = |text: &str| -> Result<bool, Stop> {
+        Ok(compile(cx, state, request, text, &mut None, script.handle_mut())?.is_ok())
+    };
+    let ends: Vec<usize> = words(source, "await").map(|at| at + "await".len()).collect();
+    let ends: Vec<usize> = ends.into_iter().filter(|end| may_be_a_name(&source[*end..])).collect();
+    if !parses(source)? {
+        return Ok(true);
+    }
+    if ends.is_empty() || parses(&probe(source, &ends))? {
+        return Ok(false);
+    }
+    for end in ends {
+        let probe = probe(source, &[end]);
+        if !parses(&probe)? && parses(&wrap(&probe, Reading::FunctionBody))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
-fn is_word_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80
+/// Whether a script may go on like this behind a variable. Behind an `await` that is none, it goes on like this in an
+/// async function only.
+fn may_be_a_name(rest: &str) -> bool {
+    let rest = rest.trim_start_matches([' ', '\t']);
+    let word: String = rest.chars().take_while(|c| is_word(*c)).take(12).collect();
+    word.is_empty() || matches!(&*word, "in" | "of" | "instanceof")
 }
 
-/// The places where `word` stands as a word of its own.
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '_' | '$' | '\u{200c}' | '\u{200d}')
+}
+
+/// The places where `word` stands as a word of its own, and not behind a dot or before a colon.
 fn words<'a>(source: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
-    let bytes = source.as_bytes();
     source.match_indices(word).map(|(at, _)| at).filter(move |&at| {
-        let before = &bytes[..at];
-        let after = bytes.get(at + word.len()).copied();
-        let is_key = source[at + word.len()..].trim_start().starts_with(':');
-        let is_property = is_key || (before.ends_with(b".") && !before.ends_with(b"..."));
-        !is_property && !before.last().copied().is_some_and(is_word_byte) && !after.is_some_and(is_word_byte)
+        let (before, after) = (&source[..at], &source[at + word.len()..]);
+        let is_key = after.trim_start().starts_with(':');
+        let is_property = is_key || before.ends_with('#') || (before.ends_with('.') && !before.ends_with("..."));
+        !is_property && !before.chars().next_back().is_some_and(is_word) && !after.chars().next().is_some_and(is_word)
     })
 }
 
-/// The source with an operand behind every `await` but that of `for await`.
-fn probe(source: &str) -> String {
-    let mut probe = String::with_capacity(source.len() + 64);
+/// The source with an operand put at these places.
+fn probe(source: &str, ends: &[usize]) -> String {
+    let mut probe = String::with_capacity(source.len() + ends.len() * 4);
     let mut from = 0;
-    for at in words(source, "await") {
-        let before = source[..at].trim_end();
-        if before.ends_with("for") && !before[..before.len() - 3].bytes().next_back().is_some_and(is_word_byte) {
-            continue;
-        }
-        let end = at + "await".len();
+    for &end in ends {
         let _ = write!(probe, "{} x+ ", &source[from..end]);
         from = end;
     }
@@ -318,15 +391,33 @@ mod tests {
     #[test]
     fn a_word_is_not_part_of_a_longer_name() {
         assert!(contains_word("x = await y", "await"));
-        assert!(!contains_word("x = awaiting + $await + await_", "await"));
-        assert!(!contains_word("queue.await(x)", "await"));
+        assert!(!contains_word("x = awaiting + $await + await_ + \u{e9}await", "await"));
+        assert!(!contains_word("queue.await(x) + this.#await", "await"));
         assert!(!contains_word("({await: 1})", "await"));
         assert!(contains_word("[...await x]", "await"));
+        assert!(contains_word("\u{feff}await\u{a0}x", "await"));
     }
 
     #[test]
-    fn the_probe_puts_an_operand_behind_every_await() {
-        assert_eq!(probe("await(a); xawait; await b"), "await x+ (a); xawait; await x+  b");
-        assert_eq!(probe("for await (a of b); xfor; await c"), "for await (a of b); xfor; await x+  c");
+    fn the_probe_puts_an_operand_where_it_is_told() {
+        assert_eq!(probe("await(a); await [b]", &[5, 15]), "await x+ (a); await x+  [b]");
+    }
+
+    #[test]
+    fn only_what_could_follow_a_variable_is_probed() {
+        assert!(["(x)", " [x]", "", "\nx", " /x/", " in x", "`x`"].iter().all(|rest| may_be_a_name(rest)));
+        assert!([" x", " using y", " index"].iter().all(|rest| !may_be_a_name(rest)));
+    }
+
+    #[test]
+    fn an_expression_ends_before_a_semicolon_with_comments() {
+        let ends = |source: &'static str| ends_before_comments(source).map(|end| &source[..end]).collect::<Vec<_>>();
+        assert_eq!(ends("a; // b")[0], "a");
+        assert_eq!(ends("a; /* b */;\n// c; d\n")[0], "a");
+        assert_eq!(ends("f('; // '); // c"), ["f('", "f('; // ')"]);
+        assert!(ends("a; b").is_empty());
+        assert!(ends("a; /* b").is_empty());
+        assert_eq!(ends_before_comments(&";/**/".repeat(100_000)).take(MOST_ENDS).count(), MOST_ENDS);
+        assert_eq!(ends_before_comments(&format!("{}x", ";/**/".repeat(100_000))).count(), 0);
     }
 }

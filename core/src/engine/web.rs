@@ -11,21 +11,21 @@ use encoding_rs::{CoderResult, Decoder, DecoderResult, Encoding, UTF_8};
 use mozjs::context::{JSContext, RawJSContext};
 use mozjs::gc::Handle;
 use mozjs::jsapi::{
-    CallArgs, ExceptionStackBehavior, GCContext, JSCLASS_FOREGROUND_FINALIZE, JSCLASS_RESERVED_SLOTS_SHIFT, JSClass,
-    JSClassOps, JSNative, JSObject, JSPROP_PERMANENT, JSPROP_READONLY, JSStructuredCloneCallbacks,
+    CallArgs, GCContext, JSCLASS_FOREGROUND_FINALIZE, JSCLASS_RESERVED_SLOTS_SHIFT, JSClass, JSClassOps, JSNative,
+    JSObject, JSPROP_ENUMERATE, JSStructuredCloneCallbacks,
 };
 use mozjs::jsval::{BooleanValue, Int32Value, JSVal, ObjectValue, PrivateValue, StringValue, UndefinedValue};
 use mozjs::rooted;
 use mozjs::rust::wrappers2::{
-    JS_GetProperty, JS_InitClass, JS_NewObjectForConstructor, JS_NewPlainObject, JS_NewStringCopyN,
-    JS_NewUCStringCopyN, JS_SetPendingException, JS_StructuredClone,
+    GetArrayLength, IsArrayObject, JS_DefineFunction, JS_DefineProperty1, JS_GetProperty, JS_InitClass,
+    JS_NewObjectForConstructor, JS_NewPlainObject, JS_NewStringCopyN, JS_NewUCStringCopyN, JS_StructuredClone,
 };
 use mozjs::rust::{ToBoolean, ToString};
 
 use super::host::{argument, define_function, native};
 use super::isolate::{JsResult, Thrown, check};
 use super::realm::StaticClass;
-use super::{convert, exception, memory, text};
+use super::{convert, dom_exception, exception, memory, text};
 
 /// What a decoder counts for in the ledger, which does not see Rust's memory.
 const DECODER_BYTES: usize = 256;
@@ -55,12 +55,18 @@ pub(super) fn define_structured_clone(cx: &mut JSContext, global: Handle<*mut JS
 
 pub(super) fn define_text_encoder(cx: &mut JSContext, global: Handle<*mut JSObject>) -> JsResult<()> {
     let methods: [(_, JSNative, _); 2] = [(c"encode", Some(encode), 0), (c"encodeInto", Some(encode_into), 2)];
-    define_class(cx, global, c"TextEncoder", Some(new_encoder), &methods)
+    let getters: [(_, JSNative); 1] = [(c"encoding", Some(encoder_encoding))];
+    define_class(cx, global, c"TextEncoder", Some(new_encoder), &methods, &getters)
 }
 
 pub(super) fn define_text_decoder(cx: &mut JSContext, global: Handle<*mut JSObject>) -> JsResult<()> {
     let methods: [(_, JSNative, _); 1] = [(c"decode", Some(decode), 0)];
-    define_class(cx, global, c"TextDecoder", Some(new_decoder), &methods)
+    let getters: [(_, JSNative); 3] = [
+        (c"encoding", Some(decoder_encoding)),
+        (c"fatal", Some(decoder_fatal)),
+        (c"ignoreBOM", Some(decoder_ignore_bom)),
+    ];
+    define_class(cx, global, c"TextDecoder", Some(new_decoder), &methods, &getters)
 }
 
 fn define_class(
@@ -69,6 +75,7 @@ fn define_class(
     name: &'static CStr,
     constructor: JSNative,
     methods: &[(&'static CStr, JSNative, u32)],
+    getters: &[(&'static CStr, JSNative)],
 ) -> JsResult<()> {
     use std::ptr::null;
     rooted!(&in(cx) let no_parent = std::ptr::null_mut::<JSObject>());
@@ -79,23 +86,23 @@ fn define_class(
     if prototype.get().is_null() {
         return Err(Thrown);
     }
+    let attributes = JSPROP_ENUMERATE as u32;
     for (name, function, arguments) in methods {
-        define_function(cx, prototype.handle(), name, *function, *arguments)?;
+        // SAFETY: the prototype is rooted, the name is static.
+        let made =
+            unsafe { JS_DefineFunction(cx, prototype.handle(), name.as_ptr(), *function, *arguments, attributes) };
+        if made.is_null() {
+            return Err(Thrown);
+        }
+    }
+    for (name, getter) in getters {
+        // SAFETY: as above.
+        check(unsafe { JS_DefineProperty1(cx, prototype.handle(), name.as_ptr(), *getter, None, attributes) })?;
     }
     let tag = text::to_js(cx, name.to_str().unwrap_or_default())?;
     // SAFETY: not null, and rooted at once.
     rooted!(&in(cx) let tag = StringValue(unsafe { &*tag }));
     convert::define_tag(cx, prototype.handle(), tag.handle())
-}
-
-/// Throws an `Error` whose name is that of a `DOMException`.
-fn throw_named(cx: &mut JSContext, name: &str, message: &str) -> Thrown {
-    rooted!(&in(cx) let mut error = UndefinedValue());
-    if exception::make(cx, name, message, None, error.handle_mut()).is_ok() {
-        // SAFETY: `error` is rooted.
-        unsafe { JS_SetPendingException(cx, error.handle(), ExceptionStackBehavior::Capture) }
-    }
-    Thrown
 }
 
 fn argument_text(cx: &mut JSContext, args: &CallArgs, index: u32, name: &str) -> JsResult<*mut mozjs::jsapi::JSString> {
@@ -146,7 +153,9 @@ function!(atob, |cx, args| {
     let decoded = text::latin1(cx, string.handle())?.and_then(|mut text| forgiving_decode(&mut text));
     match decoded {
         Some(bytes) => return_latin1(cx, args, &bytes),
-        None => Err(throw_named(cx, "InvalidCharacterError", "atob: the string is not correctly encoded base64")),
+        None => {
+            Err(dom_exception::throw(cx, "InvalidCharacterError", "atob: the string is not correctly encoded base64"))
+        }
     }
 });
 
@@ -160,7 +169,7 @@ function!(btoa, |cx, args| {
         }
         None => {
             let message = "btoa: the string has characters outside of the range from U+0000 to U+00FF";
-            Err(throw_named(cx, "InvalidCharacterError", message))
+            Err(dom_exception::throw(cx, "InvalidCharacterError", message))
         }
     }
 });
@@ -189,7 +198,7 @@ unsafe extern "C" fn on_clone_error(cx: *mut RawJSContext, _id: u32, _data: *mut
         unsafe { CStr::from_ptr(message) }.to_string_lossy()
     };
     // It is called from C++: a panic must not get out.
-    let _ = catch_unwind(AssertUnwindSafe(|| throw_named(&mut cx, "DataCloneError", &message)));
+    let _ = catch_unwind(AssertUnwindSafe(|| dom_exception::throw(&mut cx, "DataCloneError", &message)));
 }
 
 function!(structured_clone, |cx, args| {
@@ -197,19 +206,8 @@ function!(structured_clone, |cx, args| {
         return Err(exception::throw(cx, "TypeError", "structuredClone: an argument is required"));
     }
     // SAFETY: used inside the call.
-    let options = unsafe { argument(args, 1) };
-    if options.get().is_object() {
-        rooted!(&in(cx) let options = options.get().to_object());
-        rooted!(&in(cx) let mut transfer = UndefinedValue());
-        // SAFETY: all is rooted.
-        check(memory::in_engine(|| unsafe {
-            JS_GetProperty(cx, options.handle(), c"transfer".as_ptr(), transfer.handle_mut())
-        }))?;
-        if !transfer.get().is_undefined() {
-            let message = "structuredClone: transferring is not supported: leave out the option transfer";
-            return Err(throw_named(cx, "DataCloneError", message));
-        }
-    }
+    rooted!(&in(cx) let transfer = member(cx, unsafe { argument(args, 1) }, c"transfer")?);
+    refuse_transfer(cx, transfer.handle())?;
     rooted!(&in(cx) let mut copy = UndefinedValue());
     // SAFETY: all is rooted; the callbacks are static and need no data.
     check(memory::in_engine(|| unsafe {
@@ -218,6 +216,48 @@ function!(structured_clone, |cx, args| {
     args.rval().set(copy.get());
     Ok(())
 });
+
+/// Nothing can be transferred, but nothing may be.
+fn refuse_transfer(cx: &mut JSContext, transfer: Handle<JSVal>) -> JsResult<()> {
+    if transfer.get().is_undefined() {
+        return Ok(());
+    }
+    let (mut is_array, mut length) = (false, 0);
+    // SAFETY: all is rooted; the places are valid.
+    check(unsafe { IsArrayObject(cx, transfer, &mut is_array) })?;
+    if is_array {
+        rooted!(&in(cx) let list = transfer.get().to_object());
+        // SAFETY: as above.
+        check(unsafe { GetArrayLength(cx, list.handle(), &mut length) })?;
+        if length == 0 {
+            return Ok(());
+        }
+    }
+    if !transfer.get().is_object() {
+        return Err(exception::throw(
+            cx,
+            "TypeError",
+            "structuredClone: the option transfer must be a list of objects",
+        ));
+    }
+    let message = "structuredClone: transferring is not supported: leave out the option transfer";
+    Err(dom_exception::throw(cx, "DataCloneError", message))
+}
+
+/// A member of an argument with options, which may be left out.
+fn member(cx: &mut JSContext, options: Handle<JSVal>, name: &CStr) -> JsResult<JSVal> {
+    if options.get().is_null_or_undefined() {
+        return Ok(UndefinedValue());
+    }
+    if !options.get().is_object() {
+        return Err(exception::throw(cx, "TypeError", "the options must be an object"));
+    }
+    rooted!(&in(cx) let options = options.get().to_object());
+    rooted!(&in(cx) let mut value = UndefinedValue());
+    // SAFETY: all is rooted.
+    check(memory::in_engine(|| unsafe { JS_GetProperty(cx, options.handle(), name.as_ptr(), value.handle_mut()) }))?;
+    Ok(value.get())
+}
 
 static ENCODER_CLASS: StaticClass = StaticClass(JSClass {
     name: c"TextEncoder".as_ptr(),
@@ -285,30 +325,62 @@ unsafe extern "C" fn finalize_decoder(_gc: *mut GCContext, object: *mut JSObject
     }
 }
 
-/// The object that `new` is to give.
-fn construct(cx: &mut JSContext, args: &CallArgs, class: &'static StaticClass, name: &str) -> JsResult<*mut JSObject> {
-    if !args.constructing_() {
-        return Err(exception::throw(cx, "TypeError", &format!("{name} must be called with new")));
+/// Throws if a class was called as a function.
+pub(super) fn require_new(cx: &mut JSContext, args: &CallArgs, name: &str) -> JsResult<()> {
+    match args.constructing_() {
+        true => Ok(()),
+        false => Err(exception::throw(cx, "TypeError", &format!("{name} must be called with new"))),
     }
+}
+
+/// The object that `new` is to give.
+fn construct(cx: &mut JSContext, args: &CallArgs, class: &'static StaticClass) -> JsResult<*mut JSObject> {
     // SAFETY: the class is static, the arguments are those of a constructor's call.
     let object = memory::in_engine(|| unsafe { JS_NewObjectForConstructor(cx, &class.0, args) });
     if object.is_null() { Err(Thrown) } else { Ok(object) }
 }
 
-fn define_fixed(cx: &mut JSContext, object: Handle<*mut JSObject>, name: &str, value: Handle<JSVal>) -> JsResult<()> {
-    convert::define_with(cx, object, name, value, (JSPROP_READONLY | JSPROP_PERMANENT) as u32)
+/// Whether `this` is an object of this class.
+fn is_this(args: &CallArgs, class: &'static StaticClass) -> bool {
+    let this = args.thisv().get();
+    // SAFETY: `this` is rooted by the engine.
+    this.is_object() && unsafe { std::ptr::eq(mozjs::rust::get_object_class(this.to_object()), &class.0) }
 }
 
-fn define_encoding(cx: &mut JSContext, object: Handle<*mut JSObject>, encoding: &'static Encoding) -> JsResult<()> {
-    let name = text::to_js(cx, &encoding.name().to_ascii_lowercase())?;
-    // SAFETY: not null, and rooted at once.
-    rooted!(&in(cx) let name = StringValue(unsafe { &*name }));
-    define_fixed(cx, object, "encoding", name.handle())
+fn require_this_encoder(cx: &mut JSContext, args: &CallArgs) -> JsResult<()> {
+    match is_this(args, &ENCODER_CLASS) {
+        true => Ok(()),
+        false => Err(exception::throw(cx, "TypeError", "this is no TextEncoder")),
+    }
 }
+
+fn return_encoding(cx: &mut JSContext, args: &CallArgs, encoding: &'static Encoding) -> JsResult<()> {
+    return_latin1(cx, args, encoding.name().to_ascii_lowercase().as_bytes())
+}
+
+function!(encoder_encoding, |cx, args| {
+    require_this_encoder(cx, args)?;
+    return_encoding(cx, args, UTF_8)
+});
+
+function!(decoder_encoding, |cx, args| {
+    let encoding = this_decoder(cx, args)?.encoding;
+    return_encoding(cx, args, encoding)
+});
+
+function!(decoder_fatal, |cx, args| {
+    args.rval().set(BooleanValue(this_decoder(cx, args)?.fatal));
+    Ok(())
+});
+
+function!(decoder_ignore_bom, |cx, args| {
+    args.rval().set(BooleanValue(this_decoder(cx, args)?.ignore_bom));
+    Ok(())
+});
 
 function!(new_encoder, |cx, args| {
-    rooted!(&in(cx) let object = construct(cx, args, &ENCODER_CLASS, "TextEncoder")?);
-    define_encoding(cx, object.handle(), UTF_8)?;
+    require_new(cx, args, "TextEncoder")?;
+    rooted!(&in(cx) let object = construct(cx, args, &ENCODER_CLASS)?);
     args.rval().set(ObjectValue(object.get()));
     Ok(())
 });
@@ -325,7 +397,19 @@ fn source_text(cx: &mut JSContext, args: &CallArgs) -> JsResult<(memory::Reserve
     Ok((room, text))
 }
 
+/// The text of an argument that may be left out.
+pub(super) fn optional_text(cx: &mut JSContext, args: &CallArgs, index: u32) -> JsResult<Option<String>> {
+    // SAFETY: used inside the call.
+    if unsafe { argument(args, index) }.get().is_undefined() {
+        return Ok(None);
+    }
+    rooted!(&in(cx) let string = argument_text(cx, args, index, "")?);
+    let _room = memory::reserve(text::length(string.handle()) * 3)?;
+    text::to_rust(cx, string.handle()).map(Some)
+}
+
 function!(encode, |cx, args| {
+    require_this_encoder(cx, args)?;
     let (_room, text) = source_text(cx, args)?;
     let bytes = convert::bytes_from(cx, text.as_bytes())?;
     args.rval().set(bytes);
@@ -333,6 +417,7 @@ function!(encode, |cx, args| {
 });
 
 function!(encode_into, |cx, args| {
+    require_this_encoder(cx, args)?;
     let (_room, text) = source_text(cx, args)?;
     // SAFETY: used inside the call.
     let target = unsafe { argument(args, 1) };
@@ -359,18 +444,13 @@ function!(encode_into, |cx, args| {
 
 /// An option that is true or false.
 fn option(cx: &mut JSContext, options: Handle<JSVal>, name: &CStr) -> JsResult<bool> {
-    if !options.get().is_object() {
-        return Ok(false);
-    }
-    rooted!(&in(cx) let options = options.get().to_object());
-    rooted!(&in(cx) let mut value = UndefinedValue());
-    // SAFETY: all is rooted.
-    check(memory::in_engine(|| unsafe { JS_GetProperty(cx, options.handle(), name.as_ptr(), value.handle_mut()) }))?;
-    // SAFETY: as above.
+    rooted!(&in(cx) let value = member(cx, options, name)?);
+    // SAFETY: the value is rooted.
     Ok(unsafe { ToBoolean(value.handle()) })
 }
 
 function!(new_decoder, |cx, args| {
+    require_new(cx, args, "TextDecoder")?;
     // SAFETY: used inside the call, here and below.
     let label = unsafe { argument(args, 0) };
     let encoding = if label.get().is_undefined() {
@@ -389,40 +469,31 @@ function!(new_decoder, |cx, args| {
     // SAFETY: as above.
     let options = unsafe { argument(args, 1) };
     let (fatal, ignore_bom) = (option(cx, options, c"fatal")?, option(cx, options, c"ignoreBOM")?);
-    rooted!(&in(cx) let object = construct(cx, args, &DECODER_CLASS, "TextDecoder")?);
+    rooted!(&in(cx) let object = construct(cx, args, &DECODER_CLASS)?);
     if let Some(ledger) = memory::current() {
         ledger.add(DECODER_BYTES);
     }
     let state = Box::new(DecoderState { encoding, fatal, ignore_bom, decoder: None });
     // SAFETY: the object is new and has the slot; from here on it owns the state.
     unsafe { mozjs::jsapi::JS_SetReservedSlot(object.get(), 0, &PrivateValue(Box::into_raw(state).cast::<c_void>())) };
-    define_encoding(cx, object.handle(), encoding)?;
-    for (name, value) in [("fatal", fatal), ("ignoreBOM", ignore_bom)] {
-        rooted!(&in(cx) let value = BooleanValue(value));
-        define_fixed(cx, object.handle(), name, value.handle())?;
-    }
     args.rval().set(ObjectValue(object.get()));
     Ok(())
 });
 
 /// The state of the decoder that a method is called on.
 fn this_decoder<'a>(cx: &mut JSContext, args: &CallArgs) -> JsResult<&'a mut DecoderState> {
-    let this = args.thisv().get();
-    if this.is_object() {
-        let object = this.to_object();
+    if is_this(args, &DECODER_CLASS) {
         let mut slot = UndefinedValue();
         // SAFETY: `this` is rooted by the engine. Only objects of this class have the slot, and only with a state in
         // it; the object lives as long as the call, and one call at a time uses it.
         unsafe {
-            if std::ptr::eq(mozjs::rust::get_object_class(object), &DECODER_CLASS.0) {
-                mozjs::glue::JS_GetReservedSlot(object, 0, &mut slot);
-                if !slot.is_undefined() {
-                    return Ok(&mut *(slot.to_private() as *mut DecoderState));
-                }
+            mozjs::glue::JS_GetReservedSlot(args.thisv().get().to_object(), 0, &mut slot);
+            if !slot.is_undefined() {
+                return Ok(&mut *(slot.to_private() as *mut DecoderState));
             }
         }
     }
-    Err(exception::throw(cx, "TypeError", "decode: this is no TextDecoder"))
+    Err(exception::throw(cx, "TypeError", "this is no TextDecoder"))
 }
 
 /// Copies the bytes of a buffer or a view out.
@@ -440,6 +511,7 @@ fn source_bytes(cx: &mut JSContext, source: Handle<JSVal>) -> JsResult<Vec<u8>> 
 }
 
 function!(decode, |cx, args| {
+    this_decoder(cx, args)?;
     // SAFETY: used inside the call, here and below.
     let stream = option(cx, unsafe { argument(args, 1) }, c"stream")?;
     // SAFETY: as above.

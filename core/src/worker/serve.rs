@@ -141,6 +141,7 @@ fn start_engine(start: &Start, misbehave: Misbehave) -> Result<Engine, String> {
         return Err(problem);
     }
     let _ = crate::sync::cores();
+    engine::leave_trimming_to_isolates();
     if !start.jit {
         engine::disable_jit();
     }
