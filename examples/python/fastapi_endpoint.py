@@ -7,13 +7,16 @@ curl -d '{"source": "input.map(n => n * 2)", "input": [1, 2]}' -H 'content-type:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import enclave
 from fastapi import FastAPI, HTTPException, Request
 from pydantic import BaseModel, Field
+
+T = TypeVar("T")
 
 
 class Job(BaseModel):
@@ -44,10 +47,15 @@ app = FastAPI(title="Scripts", lifespan=lifespan)
 
 @app.post("/run")
 async def run(job: Job, request: Request) -> Result:
-    """Run a script. If the client goes away, the task is cancelled, and with it the execution."""
+    """Run a script. If the client goes away, so does the execution."""
     pool: enclave.Pool = request.app.state.pool
     try:
-        outcome = await pool.run_detailed_async(job.source, globals={"input": job.input}, filename="user.js")
+        outcome = await while_connected(
+            request, pool.run_detailed_async(job.source, globals={"input": job.input}, filename="user.js")
+        )
+    except ClientGoneError:
+        # Nobody reads this; 499 is what web servers write in their logs.
+        raise HTTPException(499) from None
     except enclave.QueueFullError as error:
         retry = str(max(1, round(error.retry_after)))
         raise HTTPException(503, "too many scripts", headers={"Retry-After": retry}) from error
@@ -60,6 +68,31 @@ async def run(job: Job, request: Request) -> Result:
         raise HTTPException(503, outcome.status.name)
     lines = [line.text for line in outcome.console]
     return Result(value=to_json(outcome.value), console=lines, milliseconds=outcome.stats.run_time * 1000)
+
+
+class ClientGoneError(Exception):
+    """The client has closed its connection before it had an answer."""
+
+
+async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """Await something, and cancel it if the client goes away. The body of the request must have been read."""
+    task = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(disconnected(request))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientGoneError
+        return await task
+    finally:
+        # A task that is cancelled cancels its execution.
+        task.cancel()
+        gone.cancel()
+
+
+async def disconnected(request: Request) -> None:
+    """Return when the client has gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 @app.get("/stats")

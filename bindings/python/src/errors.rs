@@ -6,6 +6,13 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyDict;
 
+/// Reports an exception that nobody can catch through `sys.unraisablehook`. It never raises, whatever the hook does.
+#[pyfunction]
+pub(crate) fn write_unraisable(error: Bound<'_, PyAny>, what: &Bound<'_, PyAny>) {
+    let py = error.py();
+    PyErr::from_value(error).write_unraisable(py, Some(what));
+}
+
 /// An error as an exception, to be raised.
 pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
     exception(py, error).map_or_else(|failure| failure, PyErr::from_value)
@@ -52,6 +59,15 @@ pub(crate) fn exception<'py>(py: Python<'py>, error: &Error) -> PyResult<Bound<'
         _ => {}
     }
     make(py)?.call1((error.status().code(), error.to_string(), fields))
+}
+
+/// Whether this is INVALID_ARGUMENT.
+pub(crate) fn is_wrong_argument(py: Python<'_>, error: &PyErr) -> bool {
+    static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let class = CLASS.get_or_try_init(py, || {
+        PyResult::Ok(py.import("enclave._errors")?.getattr("InvalidArgumentError")?.unbind())
+    });
+    class.is_ok_and(|class| error.matches(py, class.bind(py)).unwrap_or(false))
 }
 
 /// An argument of a wrong type: INVALID_ARGUMENT as a `TypeError`.

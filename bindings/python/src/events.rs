@@ -2,18 +2,21 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::ThreadId;
 use std::time::Duration;
 
-use enclave_core::{ConsoleLine, Outcome, PoolStats, ToolCall, WorkerRecycled};
+use enclave_core::{ConsoleLine, Error, Outcome, PoolStats, ToolCall, WorkerRecycled};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
+use crate::errors::raise;
+use crate::values::caught;
 use crate::{pool, stats};
 
 /// How many events are handed over at once.
 const BATCH: usize = 256;
-/// So many console lines may wait; then their scripts wait, as they would in a callback that blocks.
-const MAX_LINES: usize = 1024;
+/// So many console lines and tool calls may wait; then their scripts wait, as they would in a callback that blocks.
+const MAX_HELD: usize = 1024;
 
 pub(crate) enum Event {
     Completed(u64, Arc<Outcome>),
@@ -23,11 +26,19 @@ pub(crate) enum Event {
     Stats(Box<PoolStats>),
 }
 
+impl Event {
+    /// Whether a script may be kept waiting for a place. Outcomes are no more than were submitted, workers that leave
+    /// need a few dozen bytes each, and of stats there is one.
+    fn may_wait(&self) -> bool {
+        matches!(self, Event::Console(..) | Event::ToolCall(..))
+    }
+}
+
 #[derive(Default)]
 struct State {
     events: VecDeque<Event>,
-    /// Console lines among them.
-    lines: usize,
+    /// Console lines and tool calls among them.
+    held: usize,
     /// Events ever put in, and ever handled.
     put: u64,
     handled: u64,
@@ -36,6 +47,8 @@ struct State {
     /// Stats that wait already: no others are put in, as they would say nearly the same.
     stats: bool,
     closed: bool,
+    /// Nobody takes events any more.
+    abandoned: bool,
 }
 
 #[derive(Default)]
@@ -55,13 +68,19 @@ impl Inbox {
     /// Puts an event in; called on the core's threads.
     pub(crate) fn put(&self, event: Event) {
         let mut state = self.lock();
-        match event {
-            Event::Console(..) => {
-                while state.lines >= MAX_LINES && !state.closed {
-                    state = self.emptied.wait(state).unwrap_or_else(PoisonError::into_inner);
-                }
-                state.lines += 1;
+        if event.may_wait() {
+            while state.held >= MAX_HELD && !state.closed {
+                state = self.emptied.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
+        }
+        if state.abandoned {
+            drop(state);
+            // A tool call that nobody has answered is rejected as it goes.
+            drop(event);
+            return;
+        }
+        match event {
+            _ if event.may_wait() => state.held += 1,
             Event::Stats(_) if std::mem::replace(&mut state.stats, true) => return,
             _ => {}
         }
@@ -72,7 +91,7 @@ impl Inbox {
     }
 
     /// The next events; empty when the inbox is closed and nothing is left.
-    fn take(&self) -> Vec<Event> {
+    fn take(&self) -> VecDeque<Event> {
         let mut state = self.lock();
         state.handled += std::mem::take(&mut state.taken);
         self.emptied.notify_all();
@@ -80,9 +99,9 @@ impl Inbox {
             state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         let count = state.events.len().min(BATCH);
-        let batch: Vec<Event> = state.events.drain(..count).collect();
+        let batch: VecDeque<Event> = state.events.drain(..count).collect();
         state.taken = batch.len() as u64;
-        state.lines -= batch.iter().filter(|event| matches!(event, Event::Console(..))).count();
+        state.held -= batch.iter().filter(|event| event.may_wait()).count();
         state.stats &= !batch.iter().any(|event| matches!(event, Event::Stats(_)));
         self.emptied.notify_all();
         batch
@@ -104,29 +123,76 @@ impl Inbox {
 #[pyclass(frozen, module = "enclave._enclave")]
 pub(crate) struct Events {
     pub(crate) inbox: Arc<Inbox>,
+    /// Taken, but not given to Python yet.
+    batch: Mutex<VecDeque<Event>>,
+    /// The thread that made this.
+    maker: ThreadId,
 }
 
 #[pymethods]
 impl Events {
     #[new]
     fn new() -> Self {
-        Events { inbox: Arc::default() }
+        Events { inbox: Arc::default(), batch: Mutex::default(), maker: std::thread::current().id() }
+    }
+
+    /// Called first on the thread that will wait for events, which must not be the one that made them: where another
+    /// library has replaced Python's threads, the only thread of the process would wait for itself.
+    fn begin(&self, py: Python<'_>) -> PyResult<()> {
+        if std::thread::current().id() != self.maker {
+            return Ok(());
+        }
+        let reason = "Python's threads are not threads of the system here, as a library has replaced them; with gevent, call \
+                      monkey.patch_all(thread=False)";
+        Err(raise(py, &Error::Unsupported { feature: "threads".into(), reason: reason.into() }))
     }
 
     /// Waits for events and gives them as a list of `(kind, token, what)`, in order: `("completed", token, Outcome)`,
     /// `("tool", token, ToolCall)`, `("console", token, (execution_id, level, seconds since 1970, text))`,
     /// `("recycled", 0, (worker_id, reason, executions, age))`, `("stats", 0, dict)`. The events of the list before
     /// count as handled. None when the events are closed and none is left. For one thread.
+    ///
+    /// An event for which there is no memory is lost, and its tool call rejected; but an outcome comes later.
     fn wait<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyList>>> {
-        let batch = py.detach(|| self.inbox.take());
+        let mut batch = self.batch.lock().unwrap_or_else(PoisonError::into_inner);
+        if batch.is_empty() {
+            *batch = py.detach(|| self.inbox.take());
+        }
         if batch.is_empty() {
             return Ok(None);
         }
-        let list = PyList::empty(py);
-        for event in batch {
-            list.append(convert(py, event)?)?;
+        let list = caught(|| Ok(PyList::empty(py)))?;
+        while let Some(event) = batch.pop_front() {
+            let outcome = match &event {
+                Event::Completed(token, outcome) => Some(Event::Completed(*token, outcome.clone())),
+                _ => None,
+            };
+            if let Err(error) = caught(|| list.append(convert(py, event)?)) {
+                if let Some(outcome) = outcome {
+                    batch.push_front(outcome);
+                }
+                if list.is_empty() {
+                    return Err(error);
+                }
+                error.write_unraisable(py, None);
+                break;
+            }
         }
         Ok(Some(list))
+    }
+
+    /// Drops all events, also those to come: nobody waits for them any more.
+    fn abandon(&self, py: Python<'_>) {
+        let events = {
+            let mut state = self.inbox.lock();
+            state.closed = true;
+            state.abandoned = true;
+            std::mem::take(&mut state.events)
+        };
+        self.inbox.filled.notify_all();
+        self.inbox.emptied.notify_all();
+        let batch = std::mem::take(&mut *self.batch.lock().unwrap_or_else(PoisonError::into_inner));
+        py.detach(|| drop((events, batch)));
     }
 
     /// Waits until all that is here now is handled, or the events are closed.

@@ -15,6 +15,7 @@ mod events;
 mod pool;
 mod settings;
 mod stats;
+mod tables;
 mod values;
 
 use enclave_core::{Preset, RecycleReason, Status};
@@ -33,6 +34,8 @@ mod _enclave {
     use super::pool::{Execution, Outcome, Pool, Script, ToolCall};
     #[pymodule_export]
     use super::settings::{limit_names, preset_settings, setting_names};
+    #[pymodule_export]
+    use super::errors::write_unraisable;
     #[pymodule_export]
     use super::values::copy;
 

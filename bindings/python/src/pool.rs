@@ -258,7 +258,7 @@ impl ToolCall {
 
     /// Fulfils the script's promise; raises, and leaves the call open, if the value cannot go to a script.
     fn resolve(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        let value = from_python(value, "result of the tool")?;
+        let value = from_python(value, &format!("result of the tool {}", self.name))?;
         self.answer(Ok(value));
         Ok(())
     }

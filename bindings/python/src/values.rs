@@ -1,14 +1,17 @@
 //! Values between Python and scripts, always by copy. `README.md` has the table of what becomes what.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use enclave_core::{BigInt, ErrorValue, Value};
-use pyo3::exceptions::PyOverflowError;
+use pyo3::exceptions::{PyException, PyMemoryError, PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{
-    PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PyMemoryView, PySet, PyString, PyTuple,
+    PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PyMemoryView, PySet, PySlice, PyString, PyTuple,
 };
 
-use crate::errors::{wrong_type, wrong_value};
+use crate::errors::{is_wrong_argument, lost, wrong_type, wrong_value};
+use crate::tables::Table;
 
 /// The largest integer up to which a double knows every integer: `Number.MAX_SAFE_INTEGER`.
 const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
@@ -51,8 +54,26 @@ pub(crate) fn copy<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>
     to_python(value.py(), &from_python(value, "value")?)
 }
 
-/// A value of a script as a Python object.
+/// A value of a script as a Python object, in time and memory linear in its size.
 pub(crate) fn to_python<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
+    caught(|| copied(py, value))
+}
+
+/// Calls something that makes Python objects. pyo3 panics where there is no memory for a small one.
+pub(crate) fn caught<T>(make: impl FnOnce() -> PyResult<T>) -> PyResult<T> {
+    catch_unwind(AssertUnwindSafe(make)).unwrap_or_else(|panic| {
+        let message = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(|m| &**m));
+        match message {
+            Some(NO_OBJECT) => Err(PyMemoryError::new_err("no memory for a value of the script")),
+            message => Err(lost(message.unwrap_or("panic"))),
+        }
+    })
+}
+
+/// What pyo3 says in its panic.
+const NO_OBJECT: &str = "Python API call failed";
+
+fn copied<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
     Ok(match value {
         Value::Undefined => helpers(py)?.undefined.bind(py).clone(),
         Value::Null => py.None().into_bound(py),
@@ -62,48 +83,94 @@ pub(crate) fn to_python<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'
             None => PyFloat::new(py, *number).into_any(),
         },
         Value::BigInt(integer) => integer.into_pyobject(py)?.into_any(),
-        Value::String(text) => PyString::new(py, text).into_any(),
-        Value::Bytes(bytes) => PyBytes::new(py, bytes).into_any(),
+        Value::String(text) => string(py, text)?.into_any(),
+        Value::Bytes(bytes) => PyBytes::new_with(py, bytes.len(), |copy| {
+            copy.copy_from_slice(bytes);
+            Ok(())
+        })?
+        .into_any(),
         Value::Date(ms) => helpers(py)?.to_datetime.bind(py).call1((*ms,))?,
         Value::Array(items) => list(py, items)?.into_any(),
         Value::Object(entries) => {
             let dict = PyDict::new(py);
             for (key, value) in entries {
-                dict.set_item(key, to_python(py, value)?)?;
+                dict.set_item(string(py, key)?, copied(py, value)?)?;
             }
             dict.into_any()
         }
-        Value::Map(entries) => {
-            let pairs = PyList::empty(py);
-            for (key, value) in entries {
-                pairs.append((to_python(py, key)?, to_python(py, value)?))?;
-            }
-            match PyDict::from_sequence(pairs.as_any()) {
-                Ok(dict) if dict.len() == entries.len() => dict.into_any(),
-                // A key that Python cannot hash, or two that are equal there only, such as 1 and true.
-                _ => helpers(py)?.map.bind(py).call1((pairs,))?,
-            }
-        }
-        Value::Set(items) => {
-            let elements = list(py, items)?;
-            match PySet::new(py, elements.iter()) {
-                Ok(set) if set.len() == items.len() => set.into_any(),
-                _ => helpers(py)?.set.bind(py).call1((elements,))?,
-            }
-        }
+        Value::Map(entries) => map(py, entries)?,
+        Value::Set(items) => set(py, items)?,
         Value::Error(error) => {
             let ErrorValue { name, message, code, stack } = &**error;
-            helpers(py)?.error.bind(py).call1((name, message, code, stack))?
+            let optional = |text: &Option<String>| text.as_deref().map(|text| string(py, text)).transpose();
+            let fields = (string(py, name)?, string(py, message)?, optional(code)?, optional(stack)?);
+            helpers(py)?.error.bind(py).call1(fields)?
         }
     })
+}
+
+/// A text; unlike [`PyString::new`], an error where there is no memory.
+fn string<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyString>> {
+    PyString::from_bytes(py, text.as_bytes())
 }
 
 fn list<'py>(py: Python<'py>, items: &[Value]) -> PyResult<Bound<'py, PyList>> {
     let list = PyList::empty(py);
     for item in items {
-        list.append(to_python(py, item)?)?;
+        list.append(copied(py, item)?)?;
     }
     Ok(list)
+}
+
+/// A dict, or a `JSMap` where a dict cannot hold the keys.
+fn map<'py>(py: Python<'py>, entries: &[(Value, Value)]) -> PyResult<Bound<'py, PyAny>> {
+    let pairs = PyList::empty(py);
+    let mut hashes = Vec::with_capacity(entries.len());
+    for (key, value) in entries {
+        let key = copied(py, key)?;
+        hash(&key, &mut hashes)?;
+        pairs.append((key, copied(py, value)?))?;
+    }
+    if hashes.len() == entries.len() && Table::Dict.linear(&hashes) {
+        let dict = PyDict::new(py);
+        for pair in pairs.iter() {
+            let (key, value) = pair.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>()?;
+            dict.set_item(key, value)?;
+        }
+        if dict.len() == entries.len() {
+            return Ok(dict.into_any());
+        }
+    }
+    helpers(py)?.map.bind(py).call1((pairs,))
+}
+
+/// A set, or a `JSSet` where a set cannot hold the elements.
+fn set<'py>(py: Python<'py>, items: &[Value]) -> PyResult<Bound<'py, PyAny>> {
+    let elements = list(py, items)?;
+    let mut hashes = Vec::with_capacity(items.len());
+    for element in elements.iter() {
+        hash(&element, &mut hashes)?;
+    }
+    if hashes.len() == items.len() && Table::Set.linear(&hashes) {
+        let set = PySet::empty(py)?;
+        for element in elements.iter() {
+            set.add(element)?;
+        }
+        if set.len() == items.len() {
+            return Ok(set.into_any());
+        }
+    }
+    helpers(py)?.set.bind(py).call1((elements,))
+}
+
+/// Adds the hash of a key, if it has one.
+fn hash(key: &Bound<'_, PyAny>, hashes: &mut Vec<isize>) -> PyResult<()> {
+    match key.hash() {
+        Ok(hash) => hashes.push(hash),
+        Err(error) if error.is_instance_of::<PyTypeError>(key.py()) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(())
 }
 
 /// The integer that this number is, if it is one, no `-0`, and one that a double tells from its neighbours.
@@ -132,9 +199,8 @@ impl Path<'_> {
             Path::Root => {}
             Path::Key(parent, key) => {
                 parent.write(text);
-                let key = key.repr().map(|key| key.to_string_lossy().into_owned()).unwrap_or_else(|_| "?".into());
                 text.push('[');
-                text.extend(key.chars().take(40));
+                text.push_str(&shown(key));
                 text.push(']');
             }
             Path::Index(parent, index) => {
@@ -143,6 +209,21 @@ impl Path<'_> {
             }
         }
     }
+}
+
+/// A key as messages show it. The repr of a long one, or of a large integer, is not even made.
+fn shown(key: &Bound<'_, PyAny>) -> String {
+    const LENGTH: usize = 40;
+    let repr = |key: &Bound<'_, PyAny>| key.repr().map(|repr| repr.to_string_lossy().chars().take(LENGTH).collect());
+    let shown: PyResult<String> = if let Ok(text) = key.cast_exact::<PyString>() {
+        let start = text.as_any().call_method1("__getitem__", (PySlice::new(key.py(), 0, LENGTH as isize, 1),));
+        start.and_then(|start| repr(&start))
+    } else if let Ok(integer) = key.cast_exact::<PyInt>() {
+        integer.extract::<i128>().map(|integer| integer.to_string())
+    } else {
+        repr(key)
+    };
+    shown.unwrap_or_else(|_| "?".into())
 }
 
 /// Containers inside each other that are converted; what a script accepts (`max_value_depth`) is never more.
@@ -156,6 +237,28 @@ struct Converter<'a> {
 
 impl Converter<'_> {
     fn value(&self, object: &Bound<'_, PyAny>, path: &Path<'_>, depth: usize) -> PyResult<Value> {
+        self.converted(object, path, depth).map_err(|error| self.located(error, path))
+    }
+
+    /// An error of the object's own code says where the object is. What is ours does already, and others are not about
+    /// the object.
+    fn located(&self, error: PyErr, path: &Path<'_>) -> PyErr {
+        let py = self.py;
+        if !error.is_instance_of::<PyException>(py)
+            || error.is_instance_of::<PyMemoryError>(py)
+            || is_wrong_argument(py, &error)
+        {
+            return error;
+        }
+        let about = error.value(py);
+        let kind = about.get_type().name().map_or_else(|_| "?".into(), |name| name.to_string_lossy().into_owned());
+        let text = about.str().map_or_else(|_| "?".into(), |text| text.to_string_lossy().into_owned());
+        let located = wrong_value(py, &self.name(path), format!("cannot be converted: {kind}: {text}"));
+        located.set_cause(py, Some(error));
+        located
+    }
+
+    fn converted(&self, object: &Bound<'_, PyAny>, path: &Path<'_>, depth: usize) -> PyResult<Value> {
         if object.is_none() {
             return Ok(Value::Null);
         }

@@ -137,3 +137,32 @@ def test_top_is_live_on_a_terminal(tmp_path: Path) -> None:
     text = on_a_terminal("top", str(path), "--duration", "2", "--interval", "0.2")
     assert "executions/s" in text
     assert "run time" in text
+
+
+@pytest.mark.parametrize(
+    "source", ["for (;;) console.log('x')", "'x'.repeat(1e6)", "console.error('x'); 'x'.repeat(1e6)"]
+)
+def test_it_ends_when_nobody_reads_its_output(source: str) -> None:
+    ours, theirs = os.pipe()
+    done = subprocess.Popen(
+        [sys.executable, "-m", "enclave", "run", "-", "--timeout", "60", "--preset", "permissive"],
+        stdin=subprocess.PIPE,
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(theirs)
+    os.close(ours)
+    _, err = done.communicate(source, timeout=60)
+    assert done.returncode == 141, err
+    assert err.removeprefix("x\n") == ""
+
+
+def test_a_large_integer_is_shown_in_hexadecimal() -> None:
+    out, _ = cli("run", "-", given="[2n ** 100n, 2n ** 100000n]")
+    small, large = json.loads(out)
+    assert small == str(2**100)
+    assert large == hex(2**100000)
+    out, err = cli("repl", given="2n ** 100000n\n'next'\n")
+    assert "'next'" in out
+    assert err == ""

@@ -82,6 +82,54 @@ def test_a_web_service_runs_scripts_of_its_users() -> None:
     del service.app.state.pool
 
 
+def test_a_client_that_goes_away_cancels_its_script() -> None:
+    service = load("fastapi_endpoint")
+    body = b'{"source": "await new Promise((r) => setTimeout(r, 60000))"}'
+
+    async def main() -> None:
+        connected = asyncio.Event()
+        messages = [{"type": "http.request", "body": body, "more_body": False}]
+        sent: list[Any] = []
+
+        async def receive() -> dict[str, Any]:
+            if messages:
+                return messages.pop()
+            await connected.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(message)
+
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": "POST",
+            "scheme": "http",
+            "path": "/run",
+            "raw_path": b"/run",
+            "query_string": b"",
+            "root_path": "",
+            "headers": [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))],
+            "client": ("127.0.0.1", 1),
+            "server": ("127.0.0.1", 2),
+        }
+        async with service.lifespan(service.app):
+            pool: enclave.Pool = service.app.state.pool
+            request = asyncio.ensure_future(service.app(scope, receive, send))
+            while pool.stats().active_workers == 0:
+                assert not request.done()
+                await asyncio.sleep(0.005)
+            connected.set()
+            await request
+            while pool.stats().executions["CANCELLED"] == 0:
+                await asyncio.sleep(0.005)
+        assert [message.get("status") for message in sent if "status" in message] in ([], [499])
+
+    asyncio.run(main())
+    del service.app.state.pool
+
+
 def test_the_notebook_runs() -> None:
     notebook = nbformat.read(EXAMPLES / "tour.ipynb", as_version=4)
     resources = {"metadata": {"path": str(EXAMPLES)}}

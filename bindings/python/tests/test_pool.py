@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import threading
@@ -381,7 +382,7 @@ def test_stats_come_in_intervals() -> None:
 
 def test_an_exception_in_a_callback_goes_to_the_unraisable_hook(monkeypatch: pytest.MonkeyPatch) -> None:
     reported: list[Any] = []
-    monkeypatch.setattr("sys.unraisablehook", lambda args: reported.append((args.exc_value, args.err_msg)))
+    monkeypatch.setattr("sys.unraisablehook", lambda args: reported.append((args.exc_value, repr(args.object))))
 
     def bad(line: enclave.ConsoleLine) -> None:
         raise RuntimeError(line.text)
@@ -389,10 +390,109 @@ def test_an_exception_in_a_callback_goes_to_the_unraisable_hook(monkeypatch: pyt
     with enclave.Pool(min_workers=1, max_workers=1, on_console=bad) as pool:
         assert pool.run("console.log('oops'); 1") == 1
         assert pool.run("1") == 1
-    ((error, message),) = reported
+    ((error, where),) = reported
     assert str(error) == "oops"
-    assert "on_console" in message
+    assert where == "the callback on_console of an enclave pool"
     del error, reported[:]
+
+
+def test_an_exception_in_a_done_callback_goes_to_the_unraisable_hook(
+    pool: enclave.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reported: list[str] = []
+    monkeypatch.setattr("sys.unraisablehook", lambda args: reported.append(f"{args.object} {args.exc_value}"))
+    go, done = threading.Event(), threading.Event()
+
+    def bad(future: object) -> None:
+        raise SystemExit("oops")
+
+    execution = pool.submit("await tools.wait()", tools={"wait": lambda: go.wait(30)})
+    execution.add_done_callback(bad)
+    execution.add_done_callback(lambda _: done.set())
+    go.set()
+    assert done.wait(30)
+    assert execution.result() is True
+    assert reported == ["a done callback of an enclave pool oops"]
+    with pytest.raises(SystemExit):
+        execution.add_done_callback(bad)
+
+
+def test_nobody_waits_for_a_thread_that_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It cannot end but by a fault of ours, such as this."""
+    go = threading.Event()
+
+    def fault(*_: object) -> None:
+        raise RuntimeError("a fault")
+
+    async def meanwhile(pool: enclave.Pool) -> None:
+        waiting = asyncio.ensure_future(pool.run_async("await tools.wait()", tools=tools))
+        assert await asyncio.to_thread(eventually, lambda: pool.stats().tool_calls == 2)
+        end_the_thread(pool)
+        with pytest.raises(enclave.InternalError, match="has ended"):
+            await waiting
+
+    def end_the_thread(pool: enclave.Pool) -> None:
+        with monkeypatch.context() as faulty:
+            faulty.setattr("enclave._calls.report", fault)
+            faulty.setattr("threading.excepthook", lambda args: None)
+            lost = pool.submit("console.log(1)", on_console=fault)
+            pool._state.thread.join(30)
+            assert not pool._state.thread.is_alive()
+            assert isinstance(lost.exception(30), enclave.InternalError)
+
+    tools = {"wait": lambda: go.wait(60)}
+    with enclave.Pool(min_workers=1, max_workers=3) as pool:
+        submitted = pool.submit("await tools.wait()", tools=tools)
+        asyncio.run(meanwhile(pool))
+        with pytest.raises(enclave.InternalError):
+            submitted.result(30)
+        with pytest.raises(enclave.InternalError):
+            submitted.outcome(30)
+        for call in (pool.submit, pool.run_detailed, lambda source: asyncio.run(pool.run_async(source))):
+            with pytest.raises(enclave.InternalError):
+                call("1")
+        with pytest.raises(enclave.InternalError):
+            pool.run("1", tools=tools)
+        # This needs no events.
+        assert pool.run("1") == 1
+        go.set()
+    del submitted
+
+
+def test_closing_waits_once_for_all_threads() -> None:
+    go = threading.Event()
+    pool = enclave.Pool(min_workers=1, max_workers=1, graceful_shutdown_timeout=0.01, max_pending_tool_calls=64)
+    source = "await Promise.all(Array.from({length: 30}, () => tools.wait()))"
+    execution = pool.submit(source, tools={"wait": lambda: go.wait(100)})
+    assert eventually(lambda: sum("-tool-" in thread.name for thread in threading.enumerate()) == 30)
+    started = time.monotonic()
+    pool.close()
+    # Two seconds for each of them would be a minute.
+    assert time.monotonic() - started < 30
+    go.set()
+    assert isinstance(execution.exception(30), enclave.PoolClosedError)
+
+
+class _Inline(threading.Thread):
+    """A thread as a library makes it that has replaced threads: it runs on that of its maker."""
+
+    def start(self) -> None:
+        self.run()
+
+    def is_alive(self) -> bool:
+        return False
+
+    def join(self, timeout: float | None = None) -> None:
+        del timeout
+
+
+def test_threads_that_are_none_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as replaced:
+        replaced.setattr("threading.Thread", _Inline)
+        with pytest.raises(enclave.UnsupportedError, match=r"monkey\.patch_all\(thread=False\)"):
+            enclave.Pool(min_workers=1, max_workers=1)
+    with enclave.Pool(min_workers=1, max_workers=1) as pool:
+        assert pool.submit("1").result(30) == 1
 
 
 def test_a_slow_console_callback_slows_its_scripts_but_not_their_limits() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import functools
 import threading
+from datetime import datetime, timedelta
 from typing import Any
 
 import enclave
@@ -222,15 +223,101 @@ def test_wrong_arguments_of_a_script_are_a_type_error(pool: enclave.Pool) -> Non
         assert pool.run(f"try {{ await {call} }} catch (e) {{ return e.name }}") == "TypeError"
 
 
-def test_a_result_that_cannot_be_copied_is_an_error_in_the_script(pool: enclave.Pool) -> None:
-    pool.tool("bad")(lambda: {"a": object()})
-    assert pool.run("try { await tools.bad() } catch (e) { return e.message }").startswith(
-        "result of the tool['a'] is of type object"
-    )
-    with pytest.raises(enclave.JSException) as raised:
-        pool.run("await tools.bad()")
-    assert isinstance(raised.value.__cause__, enclave.InvalidTypeError)
-    del raised
+class NotATime(datetime):
+    """As pandas has one."""
+
+    def utcoffset(self) -> timedelta:
+        raise ValueError("NaTType does not support utcoffset")
+
+
+@pytest.mark.parametrize(
+    ("result", "kind", "part"),
+    [
+        ({"a": object()}, enclave.InvalidTypeError, "result of the tool bad['a'] is of type object; accepted are"),
+        ([datetime(2026, 1, 1)], enclave.InvalidArgumentError, "bad[0] is a datetime without a time zone"),  # noqa: DTZ001
+        (
+            {"rows": [{"t": NotATime(2026, 1, 1)}]},  # noqa: DTZ001
+            enclave.InvalidArgumentError,
+            "result of the tool bad['rows'][0]['t'] cannot be converted: ValueError: NaTType does not support",
+        ),
+    ],
+)
+def test_a_result_that_cannot_be_copied_is_a_fault_of_the_host(
+    pool: enclave.Pool, caplog: pytest.LogCaptureFixture, result: Any, kind: type[enclave.EnclaveError], part: str
+) -> None:
+    async def later() -> Any:
+        return result
+
+    for bad in (lambda: result, later):
+        caplog.clear()
+        seen = pool.run(
+            "try { await tools.bad() } catch (e) { return [e.name, e.message, e.code] }", tools={"bad": bad}
+        )
+        # The script learns nothing of the host.
+        assert seen == ["Error", "the tool bad failed", "TOOL_RESULT"]
+        (record,) = caplog.records
+        assert (record.name, record.levelname) == ("enclave", "ERROR")
+        assert part in record.getMessage()
+        assert "Traceback" in caplog.text
+        # Nor is the script blamed where it does not handle it.
+        for run in (pool.run, lambda *a, **k: pool.submit(*a, **k).result(30)):
+            with pytest.raises(kind) as raised:
+                run("await tools.bad()", tools={"bad": bad})
+            assert not isinstance(raised.value, enclave.ScriptError)
+            assert part in str(raised.value)
+        outcome = pool.run_detailed("await tools.bad()", tools={"bad": bad})
+        assert outcome.status is enclave.Status.INVALID_ARGUMENT
+        assert type(outcome.error) is kind
+        with pytest.raises(enclave.JSException):
+            pool.run("try { await tools.bad() } catch { throw new Error('another') }", tools={"bad": bad})
+    caplog.clear()
+    del raised, outcome, record
+
+
+def test_a_script_cannot_have_an_error_taken_for_one_of_the_host(pool: enclave.Pool) -> None:
+    with pytest.raises(enclave.JSException):
+        pool.run("throw Object.assign(new Error('the tool bad failed'), {code: 'TOOL_RESULT'})", tools={"bad": object})
+
+
+def test_exceptions_of_tools_are_logged_also_where_the_script_handles_them(
+    pool: enclave.Pool, caplog: pytest.LogCaptureFixture
+) -> None:
+    def bad() -> None:
+        raise KeyError("plum")
+
+    async def worse() -> None:
+        raise ToolError("no", code="NO")
+
+    with caplog.at_level("INFO", "enclave"):
+        pool.run(
+            "await tools.bad().catch(() => 0); await tools.worse().catch(() => 0)", tools={"bad": bad, "worse": worse}
+        )
+        assert eventually(lambda: len(caplog.records) >= 2)
+    records = [record for record in caplog.records if "tool" in record.getMessage()]
+    assert [(record.levelname, record.getMessage()) for record in records] == [
+        ("INFO", "the tool bad raised an exception"),
+        ("INFO", "the tool worse raised an exception"),
+    ]
+    assert "KeyError: 'plum'" in caplog.text
+    caplog.clear()
+    del records
+
+
+def test_a_thread_of_the_tools_that_ends_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It cannot end but by a fault of ours, such as this."""
+
+    def fault(*_: object) -> None:
+        raise RuntimeError("a fault")
+
+    with enclave.Pool(min_workers=1, max_workers=1, tool_threads=1) as pool:
+        with monkeypatch.context() as faulty:
+            faulty.setattr("enclave._calls.report", fault)
+            faulty.setattr("enclave._calls.Flight._call", fault)
+            faulty.setattr("threading.excepthook", lambda args: None)
+            for _ in range(3):
+                with pytest.raises(enclave.EnclaveError):
+                    pool.run("await tools.one()", tools={"one": lambda: 1}, timeout=0.1)
+        assert pool.run("await tools.one()", tools={"one": lambda: 1}) == 1
 
 
 def test_an_exception_whose_text_fails_is_still_an_exception(pool: enclave.Pool) -> None:

@@ -18,6 +18,7 @@ import pytest
 from enclave import JSBigInt, JSDate, JSError, JSMap, JSSet, undefined
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from test_process import python
 
 UTC = timezone.utc
 SAFE = 2**53 - 1
@@ -182,6 +183,155 @@ def test_a_value_that_contains_itself_or_is_too_deep_is_refused(shared: enclave.
 def test_a_wide_value_goes_both_ways(shared: enclave.Pool) -> None:
     wide = {"list": list(range(50_000)), "dict": {str(n): n for n in range(20_000)}, "set": set(range(5_000))}
     assert through(shared, wide) == wide
+
+
+PRIME = 2**61 - 1
+
+
+def one_after_the_other() -> list[int]:
+    """Integers without equal hashes, each of which finds the places of nearly all before it taken.
+
+    Most are on one way through a table of 8192 places, the others get onto that way at its beginning.
+    """
+    size, way = 8192, [0]
+    while len(way) < 3500:
+        way.append((5 * way[-1] + 1) % size)
+    taken, beginning, others = set(way), set(way[:1000]), []
+    for key in range(size, 64 * size):
+        place, perturb = key % size, key
+        while place in taken and perturb:
+            perturb >>= 5
+            place = (5 * place + perturb + 1) % size
+        if perturb == 0 and place in beginning:
+            others.append(key)
+    assert len(others) > 1500
+    return way + others[:1500]
+
+
+CHOSEN = {
+    "of one hash": [n * PRIME for n in range(20_000)],
+    "of one hash, with signs": [n * PRIME * (-1) ** n for n in range(20_000)],
+    "of another hash": [n * PRIME + 7 for n in range(20_000)],
+    "of one hash, as numbers and bigints": [2.0 ** (61 * n) for n in range(1, 16)]
+    + [n * PRIME + 1 for n in range(20_000)],
+    "of a few hashes": [n // 20 * PRIME + n % 20 for n in range(20_000)],
+    "that are large": [(n * PRIME) << 610 for n in range(5_000)],
+    "without a common hash": one_after_the_other(),
+}
+
+
+@pytest.mark.parametrize("what", CHOSEN)
+def test_keys_that_would_take_quadratic_time_go_into_no_table(shared: enclave.Pool, what: str) -> None:
+    keys = CHOSEN[what]
+    source = "[new Set(keys), new Map(keys.map((key) => [key, 1]))]"
+    as_set, as_map = shared.run(source, globals={"keys": keys})
+    # The one without a common hash is for the tables of dicts.
+    of_set = set if "without" in what else JSSet
+    assert type(as_set) is of_set
+    assert type(as_map) is JSMap
+    assert list(as_set) == keys or as_set == set(keys)
+    assert as_map == [(key, 1) for key in keys]
+    kinds: list[tuple[type, int]] = []
+
+    def tool(values: list[Any]) -> list[Any]:
+        kinds.extend((type(value), len(value)) for value in values)
+        return values
+
+    # To a tool, from there to the script, and from there to the caller.
+    assert shared.run(f"await tools.same({source})", globals={"keys": keys}, tools={"same": tool}) == [as_set, as_map]
+    assert kinds == [(of_set, len(keys)), (JSMap, len(keys))]
+
+
+def test_keys_that_nobody_has_chosen_go_into_a_dict_and_a_set(shared: enclave.Pool) -> None:
+    ordinary: list[list[Any]] = [
+        list(range(20_000)),
+        [n << 32 for n in range(20_000)],
+        [n << 53 for n in range(20_000)],
+        [n * 10**18 + 17 for n in range(20_000)],
+        [n / 1024 for n in range(20_000)],
+        [n / 3 for n in range(20_000)],
+        [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=n) for n in range(20_000)],
+        [f"key {n}" for n in range(20_000)],
+        [n * PRIME for n in range(256)],
+    ]
+    for keys in ordinary:
+        as_set, as_map = shared.run(
+            "[new Set(keys), new Map(keys.map((key) => [key, 1]))]", globals={"keys": keys}, max_value_depth=16
+        )
+        assert (type(as_set), type(as_map)) == (set, dict)
+        assert as_set == set(keys)
+        assert list(as_map) == keys
+
+
+def test_what_a_script_sends_costs_the_host_linear_time() -> None:
+    """As large as the preset lets them be; in quadratic time each of these takes hours, with the interpreter held."""
+    output = python(
+        """
+        sources = [
+            "const s = new Set(); for (let n = 0n; n < 150000n; n++) s.add(n * 2305843009213693951n); return s",
+            "const m = new Map(); for (let n = 0n; n < 90000n; n++) m.set(n * 2305843009213693951n, 0); return m",
+            "const s = []; for (let i = 0; i < 600; i++) { s.push(new Set()); "
+            "for (let n = 0n; n < 256n; n++) s[i].add(n * 2305843009213693951n) } return s",
+            "const s = new Set(); for (let n = 0; n < 200000; n++) s.add(n * 2 ** 32); return s",
+            "const s = new Set(); for (let n = 0; n < 200000; n++) s.add(n / 1024); return s",
+            "const s = new Set(); for (let n = 0; n < 100000; n++) s.add(new Date(n * 86400000)); return s",
+            "const s = new Set(); for (let n = 0; n < 50000; n++) s.add(new Error('x')); return s",
+            "const o = {}; for (let n = 0; n < 100000; n++) o['key ' + n] = n; return o",
+            "return new Array(1000000).fill(null)",
+            "let a = []; for (let n = 0; n < 30; n++) a = [a]; return new Array(20000).fill(a)",
+            "return [2n ** 1000000n, -(2n ** 1000000n)]",
+            "return 'x'.repeat(3000000)",
+        ]
+        with enclave.Pool("secure", min_workers=1, max_workers=1, timeout=60.0, cpu_time_limit=60.0) as pool:
+            for source in sources:
+                value = pool.run(source)
+                same = pool.run("await tools.f({v})", globals={"v": value}, tools={"f": lambda v: v})
+                print(type(value).__name__, len(value), type(same) is type(value), len(same) == len(value))
+        """,
+        timeout=110,
+    )
+    assert [line.split()[0] for line in output.splitlines()] == [
+        *("JSSet", "JSMap", "list", "set", "set", "set", "JSSet", "dict", "list", "list", "list", "str")
+    ]
+    assert "False" not in output
+
+
+def test_an_exception_inside_a_conversion_says_where(shared: enclave.Pool) -> None:
+    class NotATime(datetime):
+        def utcoffset(self) -> timedelta:
+            raise ValueError("NaTType does not support utcoffset")
+
+    class Odd(list[Any]):
+        def __iter__(self) -> Iterator[Any]:
+            raise LookupError("no")
+
+    rows = {"rows": [{"t": NotATime(2026, 1, 1)}]}  # noqa: DTZ001
+    for value, kind, text in (
+        (rows, ValueError, "globals[\"v\"]['rows'][0]['t'] cannot be converted: ValueError: NaTType does not support"),
+        ([Odd([1])], LookupError, 'globals["v"][0] cannot be converted: LookupError: no'),
+    ):
+        with pytest.raises(enclave.InvalidArgumentError) as raised:
+            through(shared, value)
+        assert str(raised.value).startswith(text)
+        assert isinstance(raised.value.__cause__, kind)
+    # What is not about the value goes to the caller as it is.
+    for error in (KeyboardInterrupt, SystemExit, MemoryError):
+
+        class Raises(list[Any]):
+            raised = error
+
+            def __iter__(self) -> Iterator[Any]:
+                raise self.raised
+
+        with pytest.raises(error):
+            through(shared, Raises([1]))
+
+
+def test_the_place_of_a_large_key_is_short(shared: enclave.Pool) -> None:
+    for key in ("k" * 1_000_000, 10**100_000, -(10**100_000)):
+        with pytest.raises(enclave.InvalidTypeError) as raised:
+            through(shared, {key: object()})
+        assert len(str(raised.value)) < 300
 
 
 def test_a_value_as_deep_as_can_be_goes_both_ways(shared: enclave.Pool) -> None:

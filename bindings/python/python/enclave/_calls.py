@@ -6,26 +6,41 @@ import asyncio
 import contextlib
 import contextvars
 import inspect
+import logging
 import os
 import queue
-import sys
 import threading
+import time
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from enclave._errors import ForkedError, InvalidStateError, JSException, ScriptError, ToolError
+from enclave import _enclave
+from enclave._errors import (
+    ForkedError,
+    InvalidArgumentError,
+    InvalidStateError,
+    JSException,
+    ScriptError,
+    ToolError,
+)
 from enclave._values import undefined
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from enclave import _enclave
     from enclave._errors import EnclaveError
     from enclave._settings import ToolHandler
     from enclave._stats import ConsoleLine
 
     OnConsole = Callable[[ConsoleLine], object]
+
+_logger = logging.getLogger("enclave")
+
+# The code of the error that a script sees where a tool gave what no script can have.
+TOOL_RESULT = "TOOL_RESULT"
+
+# So often the loop of a pool that ends is asked to cancel what is left on it.
+_ATTEMPTS = 100
 
 
 @dataclass(frozen=True)
@@ -73,51 +88,79 @@ class ToolThreads:
         self._lock = threading.Lock()
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
+        self._started = 0
         # Threads that wait and are promised to no job; jobs that no thread is promised to.
         self._free = 0
         self._backlog = 0
         self._stopped = False
 
     def submit(self, job: Callable[[], None]) -> None:
-        """Have a job done; it may not raise."""
+        """Have a job done."""
         with self._lock:
             if self._stopped:
                 return
             if self._free > 0:
                 self._free -= 1
-            elif len(self._threads) < self._limit:
-                thread = threading.Thread(target=self._work, name=f"{self._name}-{len(self._threads)}", daemon=True)
-                thread.start()
-                self._threads.append(thread)
-            else:
+            elif len(self._threads) >= self._limit:
                 self._backlog += 1
+            else:
+                try:
+                    self._start()
+                except RuntimeError:
+                    # The system has none left: those that there are must do.
+                    if not self._threads:
+                        raise
+                    self._backlog += 1
         self._jobs.put(job)
 
-    def stop(self, timeout: float) -> None:
-        """End the threads; those that are in a tool end after it."""
+    def stop(self, until: float) -> None:
+        """End the threads; those that are in a tool end after it. Waits until a time of `time.monotonic` at most."""
         with self._lock:
             self._stopped = True
             threads = list(self._threads)
         for _ in threads:
             self._jobs.put(None)
         for thread in threads:
-            if thread is not threading.current_thread():
-                thread.join(timeout)
+            join(thread, until)
+
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._work, name=f"{self._name}-{self._started}", daemon=True)
+        thread.start()
+        self._started += 1
+        self._threads.append(thread)
 
     def _work(self) -> None:
-        while self._work_once():
-            pass
+        try:
+            while guarded("a tool", self._work_once, True):
+                pass
+        finally:
+            with self._lock:
+                self._threads.remove(threading.current_thread())
+                if not self._stopped:
+                    self._replace()
+
+    def _replace(self) -> None:
+        """Take a thread that has ended before its time from those that are free, or start one for what it should do."""
+        if self._free > 0:
+            self._free -= 1
+            return
+        try:
+            self._start()
+        except RuntimeError:
+            self._backlog += 1
 
     def _work_once(self) -> bool:
         job = self._jobs.get()
         if job is None:
             return False
-        job()
-        with self._lock:
-            if self._backlog > 0:
-                self._backlog -= 1
-            else:
-                self._free += 1
+        try:
+            job()
+        finally:
+            with self._lock:
+                if self._backlog > 0:
+                    self._backlog -= 1
+                else:
+                    self._free += 1
         return True
 
 
@@ -129,41 +172,62 @@ class LoopThread:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._stopped = False
 
     def loop(self) -> asyncio.AbstractEventLoop:
         """Give the loop."""
         with self._lock:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(target=self._run, args=(self._loop,), name=self._name, daemon=True)
-                self._thread.start()
+            if self._loop is None or self._loop.is_closed():
+                loop = asyncio.new_event_loop()
+                thread = threading.Thread(target=self._run, args=(loop,), name=self._name, daemon=True)
+                try:
+                    thread.start()
+                except BaseException:
+                    loop.close()
+                    raise
+                self._loop, self._thread = loop, thread
             return self._loop
 
-    def stop(self, timeout: float) -> None:
-        """End it; tasks that are left are cancelled."""
+    def stop(self, until: float) -> None:
+        """End it; tasks that are left are cancelled. Waits until a time of `time.monotonic` at most."""
         with self._lock:
+            self._stopped = True
             loop, thread = self._loop, self._thread
         if loop is None or thread is None:
             return
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(loop.stop)
-        if thread is not threading.current_thread():
-            thread.join(timeout)
+        join(thread, until)
 
-    @staticmethod
-    def _run(loop: asyncio.AbstractEventLoop) -> None:
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
+        what = "the event loop of a pool"
         try:
-            loop.run_forever()
+            # A tool may stop the loop, or end it by SystemExit; others still need it.
+            while not self._stopped:
+                guarded(what, loop.run_forever)
             # What was handed over last begins, so as to be cancelled.
-            loop.run_until_complete(asyncio.sleep(0))
-            tasks = asyncio.all_tasks(loop)
-            for task in tasks:
-                task.cancel()
-            loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-            loop.run_until_complete(loop.shutdown_asyncgens())
+            guarded(what, lambda: loop.run_until_complete(asyncio.sleep(0)))
+            for _ in range(_ATTEMPTS):
+                if not asyncio.all_tasks(loop):
+                    break
+                guarded(what, lambda: _cancel_all(loop))
+            guarded(what, lambda: loop.run_until_complete(loop.shutdown_asyncgens()))
         finally:
             loop.close()
+
+
+def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+
+
+def join(thread: threading.Thread, until: float) -> None:
+    """Wait for the end of another thread until a time of `time.monotonic` at most."""
+    if thread is not threading.current_thread():
+        thread.join(max(0.0, until - time.monotonic()))
 
 
 class Callbacks:
@@ -211,10 +275,10 @@ class Flight:
     """An execution that is on its way: what its events need of Python."""
 
     __slots__ = (
+        "_background",
         "_failures",
         "_find",
         "_lock",
-        "_loop_of",
         "_tasks",
         "_threads",
         "callbacks",
@@ -248,31 +312,32 @@ class Flight:
         # The caller's loop, where async tools run.
         self.loop = loop
         # What gets the outcome, and the loop on which.
-        self.deliver: Callable[[_enclave.Outcome], None] | None = None
+        self.deliver: Callable[[_enclave.Outcome | EnclaveError], None] | None = None
         self.deliver_on: asyncio.AbstractEventLoop | None = None
         self.stopped = False
         self.tool_names = tool_names
         self.has_tools = False
         self._find = find
         self._threads = threads
-        self._loop_of = background
+        self._background = background
         self._lock = threading.Lock()
-        self._failures: list[tuple[str, str, BaseException]] = []
+        self._failures: list[_Failure] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     def answer(self, call: _enclave.ToolCall) -> None:
         """Have a tool call answered, where its tool belongs."""
-        function = self._find(call.name)
-        if function is None:
-            call.reject("Error", f"there is no tool named {call.name}", "TOOL_NOT_FOUND")
-            return
         try:
-            if is_async(function):
-                self._on_loop(call, lambda: function(call.args()))
+            function = self._find(call.name)
+            if function is None:
+                call.reject("Error", f"there is no tool named {call.name}", "TOOL_NOT_FOUND")
+            elif is_async(function):
+                tool = function
+                self._on_loop(call, lambda: tool(call.args()))
             else:
-                self._threads.submit(lambda: self._call(call, function))
-        except RuntimeError as error:
-            # No thread can be started, or the caller's loop is closed.
+                tool = function
+                self._threads.submit(lambda: self._call(call, tool))
+        except BaseException as error:  # noqa: BLE001, the tool's own code may be asked what it is
+            # Or no thread can be started, or the caller's loop is closed.
             self._fail(call, error)
 
     def _call(self, call: _enclave.ToolCall, function: Callable[[Any], Any]) -> None:
@@ -283,10 +348,11 @@ class Flight:
             if inspect.isawaitable(result):
                 self._on_loop(call, lambda: result, result)
                 return
-            call.resolve(result)
         except BaseException as error:  # noqa: BLE001, nobody else could get it
             _close(result)
             self._fail(call, error)
+        else:
+            self._resolve(call, result)
 
     def _inside(self, function: Callable[[Any], Any], args: Any) -> Any:
         mark = _Mark(self.callbacks)
@@ -299,7 +365,7 @@ class Flight:
     def _on_loop(
         self, call: _enclave.ToolCall, make: Callable[[], Awaitable[Any]], awaitable: Awaitable[Any] | None = None
     ) -> None:
-        loop = self.loop or self._loop_of.loop()
+        loop = self.loop or self._background.loop()
         loop.call_soon_threadsafe(self._start, loop, call, make, awaitable)
 
     def _start(
@@ -314,8 +380,15 @@ class Flight:
             if self.stopped:
                 _close(awaitable)
                 return
-            # The task copies the context that it is made in.
-            task = self.context.copy().run(loop.create_task, self._await(call, make))
+            answer = self._await(call, make)
+            try:
+                # The task copies the context that it is made in.
+                task = self.context.copy().run(loop.create_task, answer)
+            except BaseException as error:  # noqa: BLE001, a task factory of the user
+                _close(answer)
+                _close(awaitable)
+                self._fail(call, error)
+                return
             self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         # Cancelled before it began, it has not looked at it.
@@ -325,27 +398,48 @@ class Flight:
         mark = _Mark(self.callbacks)
         _INSIDE.set((*_INSIDE.get(), mark))
         try:
-            call.resolve(await make())
+            result = await make()
         except asyncio.CancelledError:
             call.reject("Error", "the tool was cancelled", None)
             raise
         except BaseException as error:
             self._fail(call, error)
-            if not isinstance(error, Exception):
+            # The caller's loop is the caller's to end.
+            if self.loop is not None and isinstance(error, SystemExit | KeyboardInterrupt):
                 raise
+        else:
+            self._resolve(call, result)
         finally:
             mark.active = False
 
-    def _fail(self, call: _enclave.ToolCall, error: BaseException) -> None:
-        if isinstance(error, ToolError):
-            name, message, code = error.name, error.message, error.code
-        else:
-            name, message, code = type(error).__name__, _text(error), getattr(error, "code", None)
-        self._failures.append((name, message, error))
+    def _resolve(self, call: _enclave.ToolCall, result: Any) -> None:
+        """Answer a call. A result that no script can have is a fault of the tool: of it, a script learns no more."""
         try:
-            call.reject(name, message, code if isinstance(code, str) else None)
-        except TypeError:
-            call.reject("Error", _text(error), None)
+            call.resolve(result)
+        except BaseException as error:  # noqa: BLE001, the result's own code
+            if not isinstance(error, InvalidArgumentError):
+                problem = f"result of the tool {call.name} cannot be converted: {_name(error)}: {_text(error)}"
+                wrong = InvalidArgumentError(problem, field=f"result of the tool {call.name}")
+                wrong.__cause__ = error
+                error = wrong
+            _log(logging.ERROR, "%s", _text(error), error)
+            self._reject(call, _Failure("Error", f"the tool {call.name} failed", TOOL_RESULT, error))
+
+    def _fail(self, call: _enclave.ToolCall, error: BaseException) -> None:
+        """Answer a call with an exception of the tool."""
+        name, message, code = _name(error), _text(error), _attribute(error, "code")
+        if isinstance(error, ToolError):
+            name, message = _attribute(error, "name") or "Error", _attribute(error, "message") or ""
+        _log(logging.INFO, "the tool %s raised an exception", call.name, error)
+        self._reject(call, _Failure(name, message, code, error))
+
+    def _reject(self, call: _enclave.ToolCall, failure: _Failure) -> None:
+        self._failures.append(failure)
+        try:
+            call.reject(failure.name, failure.message, failure.code)
+        except BaseException as error:  # noqa: BLE001, texts of a subclass of str
+            report("the text of a tool's exception", error)
+            call.reject("Error", "", None)
 
     def stop(self) -> None:
         """Let go of the pool, and cancel what async tools still do."""
@@ -353,9 +447,19 @@ class Flight:
             self.stopped = True
             tasks = list(self._tasks)
         for task in tasks:
-            with contextlib.suppress(RuntimeError):
+            # The loop may be closed, and the task is what the caller's loop makes of it.
+            with contextlib.suppress(Exception):
                 task.get_loop().call_soon_threadsafe(task.cancel)
         self.owner = self.deliver = None
+
+    def lose(self, error: EnclaveError) -> None:
+        """End without an outcome."""
+        deliver, loop = self.deliver, self.deliver_on
+        self.stop()
+        if deliver is not None and loop is not None:
+            loop.call_soon_threadsafe(deliver, error)
+        elif deliver is not None:
+            deliver(error)
 
     def end(self, raw: _enclave.Outcome) -> EnclaveError | None:
         """Take note of the outcome, and give its error, with the tool's exception that it comes from.
@@ -364,9 +468,12 @@ class Flight:
         """
         error: Any = raw.error()
         if isinstance(error, JSException):
-            for name, message, cause in reversed(self._failures):
-                if error.name == name and _same(error.message, message):
-                    error.__cause__ = cause
+            for failure in reversed(self._failures):
+                if failure.is_seen_in(error):
+                    if failure.code == TOOL_RESULT and isinstance(failure.cause, InvalidArgumentError):
+                        error = failure.cause
+                    else:
+                        error.__cause__ = failure.cause
                     break
         self._failures.clear()
         if error is not None and not isinstance(error, ScriptError):
@@ -375,31 +482,78 @@ class Flight:
         return error  # type: ignore[no-any-return]
 
 
+@dataclass(frozen=True)
+class _Failure:
+    """How a tool call was rejected, and why."""
+
+    name: str
+    message: str
+    code: str | None
+    cause: BaseException
+
+    def is_seen_in(self, error: JSException) -> bool:
+        """Whether an exception of the script is this one; the engine cuts long messages."""
+        if error.name != self.name or (self.code == TOOL_RESULT and error.code != TOOL_RESULT):
+            return False
+        seen = error.message
+        return seen == self.message or (seen.endswith("…") and self.message.startswith(seen[:-1]))
+
+
 def _close(awaitable: object) -> None:
     """Close a coroutine that may not have been awaited, which would be warned of."""
-    if inspect.iscoroutine(awaitable):
-        awaitable.close()
+    try:
+        if inspect.iscoroutine(awaitable):
+            awaitable.close()
+    except BaseException as error:  # noqa: BLE001, the coroutine's own code
+        report("the end of a tool", error)
 
 
-def _same(seen: str, given: str) -> bool:
-    """Whether a message that came through the engine, which cuts long ones, is this one."""
-    return seen == given or (seen.endswith("…") and given.startswith(seen[:-1]))
+def _name(error: BaseException) -> str:
+    # Not what a metaclass says.
+    return str(type.__dict__["__name__"].__get__(type(error)))
 
 
 def _text(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # noqa: BLE001, the exception's own code
+    except BaseException:  # noqa: BLE001, the exception's own code
         return ""
 
 
+def _attribute(error: BaseException, name: str) -> str | None:
+    try:
+        value = getattr(error, name, None)
+        return value if isinstance(value, str) else None
+    except BaseException:  # noqa: BLE001, the exception's own code
+        return None
+
+
+def _log(level: int, text: str, argument: str, error: BaseException) -> None:
+    try:
+        _logger.log(level, text, argument, exc_info=error)
+    except BaseException as failure:  # noqa: BLE001, a handler of the user
+        report("logging", failure)
+
+
+class _Place:
+    """Where an exception was raised that nobody can catch."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __repr__(self) -> str:
+        return f"{self._what} of an enclave pool"
+
+
 def report(what: str, error: BaseException) -> None:
-    """Report an exception of a callback, which nobody can catch, as the interpreter reports such: on standard error."""
-    report: Any = SimpleNamespace(
-        exc_type=type(error),
-        exc_value=error,
-        exc_traceback=error.__traceback__,
-        err_msg=f"Exception ignored in the callback {what} of an enclave pool",
-        object=None,
-    )
-    sys.unraisablehook(report)
+    """Report an exception of the user's code that nobody can catch, through `sys.unraisablehook`; never raises."""
+    _enclave.write_unraisable(error, _Place(what))
+
+
+def guarded(what: str, action: Callable[[], Any], otherwise: Any = None) -> Any:
+    """Do something in which the user's code runs on a thread of ours; what it raises is reported."""
+    try:
+        return action()
+    except BaseException as error:  # noqa: BLE001, the thread must go on
+        report(what, error)
+        return otherwise

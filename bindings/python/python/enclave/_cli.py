@@ -5,6 +5,7 @@ Nothing beyond the standard library is needed; with rich (`pip install enclave[c
 
 from __future__ import annotations
 
+import _thread
 import argparse
 import base64
 import contextlib
@@ -12,6 +13,7 @@ import importlib
 import importlib.util
 import inspect
 import json
+import os
 import re
 import sys
 import threading
@@ -21,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import enclave
+from enclave import _enclave
 from enclave._stats import duration, size
 
 if TYPE_CHECKING:
@@ -33,7 +36,10 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command line; gives the exit code: 0, 1 if a script failed, 2 if the command line is wrong."""
+    """Run a command line; gives the exit code.
+
+    0, 1 if a script failed, 2 if the command line is wrong, 130 after Ctrl-C, 141 if nobody reads the output any more.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m enclave", description="Run JavaScript in a pool of isolated workers."
     )
@@ -63,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     for command in (run, repl, top):
         command.add_argument(
-            "--preset", choices=("default", *_presets()), default="secure", help="the settings (default: secure)"
+            "--preset", choices=("default", *_enclave.PRESETS), default="secure", help="the settings (default: secure)"
         )
         command.add_argument(
             "--timeout", type=_seconds, metavar="S", help="seconds of wall-clock time for an execution"
@@ -74,8 +80,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         return int(options.command(options))
+    except BrokenPipeError:
+        return _reader_is_gone()
     except KeyboardInterrupt:
-        return 130
+        return _reader_is_gone() if _gone.is_set() else 130
     except _UsageError as error:
         print(f"python -m enclave: {error}", file=sys.stderr)  # noqa: T201
         return 2
@@ -83,10 +91,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 class _UsageError(Exception):
     """The command line, or a file that it names, is wrong."""
-
-
-def _presets() -> tuple[str, ...]:
-    return ("strict", "secure", "standard", "permissive")
 
 
 def _positive(text: str) -> int:
@@ -155,6 +159,11 @@ def safe(text: str) -> str:
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
+def integer(value: int) -> str:
+    """Write an integer; a very large one in hexadecimal, as decimal digits would take quadratic time."""
+    return str(value) if value.bit_length() <= 10_000 else hex(value)
+
+
 def jsonable(value: Any) -> Any:
     """Put a value into JSON, which knows less: as the library's own JSON form does."""
     match value:
@@ -163,7 +172,7 @@ def jsonable(value: Any) -> Any:
         case bool() | None | str():
             return value
         case int():
-            return value if abs(value) < 2**53 else str(value)
+            return value if abs(value) < 2**53 else integer(value)
         case float():
             return value if value == value and abs(value) != float("inf") else None
         case bytes():
@@ -190,9 +199,32 @@ def _report(error: enclave.EnclaveError) -> dict[str, Any]:
     return {"status": error.status.name, "text": error._text, **{k: v for k, v in fields.items() if v is not None}}
 
 
+# Set when nobody reads our output any more, as in `python -m enclave run script.js | head -1`.
+_gone = threading.Event()
+
+
 def _print_line(line: enclave.ConsoleLine) -> None:
+    if _gone.is_set():
+        return
     stream = sys.stderr if line.level in ("warn", "error") else sys.stdout
-    print(safe(line.text), file=stream, flush=True)
+    try:
+        print(safe(line.text), file=stream, flush=True)
+    except BrokenPipeError:
+        # As with Ctrl-C, the main thread cancels what it waits for.
+        _gone.set()
+        _thread.interrupt_main()
+
+
+def _reader_is_gone() -> int:
+    """Give the exit code of a command that SIGPIPE ends; what is left in the buffer goes nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+            continue
+        os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+    return 141
 
 
 # --- run
@@ -298,8 +330,16 @@ def _evaluate(pool: enclave.Pool, lines: list[str], *, more: bool) -> bool:
     except KeyboardInterrupt:
         print("cancelled", file=sys.stderr)  # noqa: T201
     else:
-        print(safe(repr(value)), flush=True)  # noqa: T201
+        print(safe(_shown(value)), flush=True)  # noqa: T201
     return False
+
+
+def _shown(value: Any) -> str:
+    try:
+        return repr(value)
+    except ValueError:
+        # Python refuses to write out an integer that is too large.
+        return json.dumps(jsonable(value), ensure_ascii=False)
 
 
 # --- top

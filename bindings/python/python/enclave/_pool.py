@@ -6,6 +6,7 @@ import asyncio
 import atexit
 import concurrent.futures
 import contextlib
+import functools
 import html
 import itertools
 import logging
@@ -21,13 +22,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from enclave import _enclave
-from enclave._calls import AnyTool, Callbacks, Flight, LoopThread, Tool, ToolThreads, report
+from enclave._calls import AnyTool, Callbacks, Flight, LoopThread, Tool, ToolThreads, guarded, join, report
 from enclave._errors import (
     EnclaveError,
     ExecutionCancelledError,
+    InternalError,
     InvalidArgumentError,
     InvalidTypeError,
     QueueFullError,
+    UnsupportedError,
 )
 from enclave._settings import LIMITS, OPTIONS, SETTINGS, check_names
 from enclave._stats import (
@@ -94,37 +97,67 @@ class _State:
         self.closed = False
         self.lock = threading.Lock()
         self.events = _enclave.Events()
+        # Why the thread of the events is not there, unless it has begun and not ended before the pool.
+        self.broken: EnclaveError | None = _lost()
+        self.begun = threading.Event()
         self.thread = threading.Thread(target=self.handle_events, name=f"{self.name}-events", daemon=True)
         self.thread.start()
         try:
+            while not self.begun.wait(0.05) and self.thread.is_alive():
+                pass
+            self.check_thread()
             self.native = _enclave.Pool(self.events, preset, settings, on_stats_update is not None)
         except BaseException:
             self.events.close()
             self.thread.join()
             raise
 
+    def check_thread(self) -> None:
+        """Raise if nobody handles events, so that nobody waits for them."""
+        if self.broken is not None:
+            raise self.broken
+
     # --- The thread of the events
 
     def handle_events(self) -> None:
-        self.callbacks.thread = threading.get_ident()
-        while self.handle_batch():
-            pass
+        lost: EnclaveError | None = _lost()
+        try:
+            self.callbacks.thread = threading.get_ident()
+            self.events.begin()
+            self.broken = None
+            self.begun.set()
+            while guarded("the events", self.handle_batch, True):
+                pass
+            lost = None
+        except UnsupportedError as error:
+            lost = error
+        finally:
+            self.callbacks.thread = None
+            self.broken = lost
+            self.begun.set()
+            self.events.abandon()
+            while lost is not None:
+                try:
+                    _, flight = self.flights.popitem()
+                except KeyError:
+                    break
+                guarded("the end of an execution", functools.partial(flight.lose, lost))
 
     def handle_batch(self) -> bool:
         """Handle some events; a function of its own, so that nothing of them is kept while the next are waited for."""
-        batch = self.events.wait()
+        try:
+            batch = self.events.wait()
+        except BaseException:
+            # There is no memory; what is freed meanwhile may be enough.
+            time.sleep(0.1)
+            raise
         if batch is None:
             return False
         to_loops: dict[asyncio.AbstractEventLoop, list[Callable[[], None]]] = {}
         for kind, token, what in batch:
-            try:
-                self.handle(kind, token, what, to_loops)
-            except BaseException as error:  # noqa: BLE001, the thread must go on
-                report(kind, error)
+            guarded(f"the event {kind!r}", functools.partial(self.handle, kind, token, what, to_loops))
         for loop, deliveries in to_loops.items():
-            # The loop may be closed by now; then nobody waits any more.
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(_deliver_all, deliveries)
+            guarded("an event loop", functools.partial(_deliver_on, loop, deliveries))
         return True
 
     def handle(
@@ -147,25 +180,21 @@ class _State:
             case "console":
                 flight = self.flights.get(token)
                 if flight is not None and flight.on_console is not None:
-                    call("on_console", flight.on_console, console_line(what))
+                    line, on_console = console_line(what), flight.on_console
+                    guarded("the callback on_console", lambda: on_console(line))
             case "recycled":
-                event = WorkerRecycled(*what)
+                event, on_recycled = WorkerRecycled(*what), self.on_worker_recycled
                 level = logging.DEBUG if event.reason in _PLANNED else logging.INFO
                 level = logging.WARNING if event.reason in _WRONG else level
-                _logger.log(
-                    level,
-                    "worker %d of %s left after %d executions: %s",
-                    event.worker_id,
-                    self.name,
-                    event.executions,
-                    event.reason,
-                    extra={"reason": event.reason},
-                )
-                if self.on_worker_recycled is not None:
-                    call("on_worker_recycled", self.on_worker_recycled, event)
+                text = "worker %d of %s left after %d executions: %s"
+                about = (event.worker_id, self.name, event.executions, event.reason)
+                guarded("logging", lambda: _logger.log(level, text, *about, extra={"reason": event.reason}))
+                if on_recycled is not None:
+                    guarded("the callback on_worker_recycled", lambda: on_recycled(event))
             case "stats":
-                if self.on_stats_update is not None:
-                    call("on_stats_update", self.on_stats_update, pool_stats(what))
+                stats, on_stats = pool_stats(what), self.on_stats_update
+                if on_stats is not None:
+                    guarded("the callback on_stats_update", lambda: on_stats(stats))
 
     # --- The end
 
@@ -174,23 +203,35 @@ class _State:
         with self.lock:
             self.closed = True
         self.events.close()
-        if threading.current_thread() is not self.thread:
-            self.thread.join(_PATIENCE)
-        self.threads.stop(_PATIENCE if timeout is None else 0.0)
-        self.background.stop(_PATIENCE)
+        # One time for all threads, however many the host's own code blocks.
+        until = time.monotonic() + _PATIENCE
+        join(self.thread, until)
+        self.threads.stop(until if timeout is None else 0.0)
+        self.background.stop(until)
 
 
-def call(what: str, callback: Callable[[Any], object], argument: Any) -> None:
-    """Call a callback of the user, whose exception goes nowhere else."""
-    try:
-        callback(argument)
-    except Exception as error:  # noqa: BLE001, it is the user's
-        report(what, error)
+def _lost() -> InternalError:
+    return InternalError("internal error in enclave: the thread that handles the events of the pool has ended")
+
+
+def _deliver_on(loop: asyncio.AbstractEventLoop, deliveries: list[Callable[[], None]]) -> None:
+    # The loop may be closed by now; then nobody waits any more.
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(_deliver_all, deliveries)
 
 
 def _deliver_all(deliveries: list[Callable[[], None]]) -> None:
+    """Deliver on a loop of the user, on which also Ctrl-C may arrive."""
+    interrupt: BaseException | None = None
     for deliver in deliveries:
-        deliver()
+        try:
+            deliver()
+        except Exception as error:  # noqa: BLE001, the others are delivered all the same
+            report("the end of an execution", error)
+        except BaseException as error:  # noqa: BLE001
+            interrupt = error
+    if interrupt is not None:
+        raise interrupt
 
 
 _states: weakref.WeakSet[_State] = weakref.WeakSet()
@@ -200,8 +241,7 @@ def _close_all() -> None:
     """End all pools before the interpreter goes; what runs in them ends as POOL_CLOSED."""
     for state in list(_states):
         if not state.closed and not state.callbacks.forked:
-            with contextlib.suppress(EnclaveError):
-                state.shutdown(0)
+            guarded("the exit", functools.partial(state.shutdown, 0))
 
 
 atexit.register(_close_all)
@@ -252,8 +292,11 @@ class Execution(concurrent.futures.Future[Any]):
     def outcome(self, timeout: float | None = None) -> Outcome:
         """Wait for the end, and give the value or error with stats and, if they were collected, console lines."""
         self._check("outcome")
-        error = cast("EnclaveError | None", self._arrive(timeout))
-        assert self._raw is not None, "a future that is done has an outcome"
+        error = self._arrive(timeout)
+        if error is not None and (self._raw is None or not isinstance(error, EnclaveError)):
+            # It is lost, or there was no memory for it.
+            raise error
+        assert self._raw is not None, "a future that has a value has an outcome"
         return outcome(self._raw, None if error is not None else super().result(), error)
 
     def _arrive(self, timeout: float | None) -> BaseException | None:
@@ -268,13 +311,35 @@ class Execution(concurrent.futures.Future[Any]):
         if not self.done():
             self._callbacks.check_may_wait(f"Execution.{call}", "use add_done_callback, or await")
 
-    def _end(self, flight: Flight, raw: _enclave.Outcome) -> None:
-        self._raw = raw
-        error = flight.end(raw)
+    def add_done_callback(self, fn: Callable[[concurrent.futures.Future[Any]], object]) -> None:
+        """Have a function called with this future when it ends, on a thread of the pool; at once if it has ended."""
+        super().add_done_callback(functools.partial(_call_back, self._callbacks, fn))
+
+    def _end(self, flight: Flight, raw: _enclave.Outcome | EnclaveError) -> None:
+        value = None
+        error: BaseException | None
+        try:
+            if isinstance(raw, EnclaveError):
+                error = raw
+            else:
+                self._raw = raw
+                error = flight.end(raw)
+                value = None if error is not None else raw.value()
+        except BaseException as failure:  # noqa: BLE001, no memory for it
+            error = failure
         if error is not None:
             self.set_exception(error)
         else:
-            self.set_result(raw.value())
+            self.set_result(value)
+
+
+def _call_back(callbacks: Callbacks, function: Callable[[concurrent.futures.Future[Any]], object], future: Any) -> None:
+    try:
+        function(future)
+    except BaseException as error:
+        if threading.get_ident() != callbacks.thread:
+            raise
+        report("a done callback", error)
 
 
 class Pool:
@@ -637,6 +702,7 @@ class Pool:
             token = state.last_token
         state.flights[token] = flight
         try:
+            state.check_thread()
             return launch(token), token
         except BaseException:
             state.flights.pop(token, None)
@@ -674,6 +740,7 @@ class Pool:
             if flight.on_console is not None or flight.has_tools:
                 # What the script has written and called may still be on its way to us.
                 state.events.flush()
+                state.check_thread()
         except BaseException:
             flight.stop()
             raise
@@ -690,8 +757,11 @@ class Pool:
         loop = asyncio.get_running_loop()
         arrived: asyncio.Future[_enclave.Outcome] = loop.create_future()
 
-        def deliver(raw: _enclave.Outcome) -> None:
-            if not arrived.done():
+        def deliver(raw: _enclave.Outcome | EnclaveError) -> None:
+            if isinstance(raw, EnclaveError):
+                if not arrived.done():
+                    arrived.set_exception(raw)
+            elif not arrived.done():
                 arrived.set_result(raw)
             else:
                 # The task was cancelled: nobody takes the outcome, but tools may still be running.
