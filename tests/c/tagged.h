@@ -28,69 +28,6 @@ static inline bool text_is(const enclave_value_t *json, const char *text) {
     return string != NULL && len == strlen(text) && memcmp(string, text, len) == 0;
 }
 
-static inline bool same_text(const char *(*lend)(const enclave_value_t *, size_t *), const enclave_value_t *a,
-                             const enclave_value_t *b) {
-    size_t a_len, b_len;
-    const char *a_text = lend(a, &a_len), *b_text = lend(b, &b_len);
-    return (a_text == NULL) == (b_text == NULL) && a_len == b_len && (a_len == 0 || memcmp(a_text, b_text, a_len) == 0);
-}
-
-/* Whether two values are the same, `-0` and `NaN` told apart from others, the stacks of errors left aside. */
-static inline bool same_value(const enclave_value_t *a, const enclave_value_t *b) {
-    enclave_value_kind_t kind = enclave_value_kind(a);
-    if (kind != enclave_value_kind(b)) {
-        return false;
-    }
-    enclave_buffer_t a_digits, b_digits;
-    double x, y;
-    bool same;
-    switch (kind) {
-    case ENCLAVE_VALUE_BOOL:
-        return enclave_value_bool(a) == enclave_value_bool(b);
-    case ENCLAVE_VALUE_NUMBER:
-    case ENCLAVE_VALUE_DATE:
-        x = kind == ENCLAVE_VALUE_DATE ? enclave_value_date(a) : enclave_value_number(a);
-        y = kind == ENCLAVE_VALUE_DATE ? enclave_value_date(b) : enclave_value_number(b);
-        return isnan(x) ? isnan(y) : x == y && signbit(x) == signbit(y);
-    case ENCLAVE_VALUE_BIGINT:
-        enclave_value_bigint_text(a, &a_digits, NULL);
-        enclave_value_bigint_text(b, &b_digits, NULL);
-        same = strcmp(a_digits.data, b_digits.data) == 0;
-        enclave_buffer_free(&a_digits);
-        enclave_buffer_free(&b_digits);
-        return same;
-    case ENCLAVE_VALUE_STRING:
-        return same_text(enclave_value_string, a, b);
-    case ENCLAVE_VALUE_ERROR:
-        return same_text(enclave_value_error_name, a, b) && same_text(enclave_value_error_message, a, b) &&
-               same_text(enclave_value_error_code, a, b);
-    case ENCLAVE_VALUE_BYTES: {
-        size_t a_len, b_len;
-        const uint8_t *a_bytes = enclave_value_bytes(a, &a_len), *b_bytes = enclave_value_bytes(b, &b_len);
-        return a_len == b_len && (a_len == 0 || memcmp(a_bytes, b_bytes, a_len) == 0);
-    }
-    case ENCLAVE_VALUE_ARRAY:
-    case ENCLAVE_VALUE_SET:
-    case ENCLAVE_VALUE_MAP:
-    case ENCLAVE_VALUE_OBJECT:
-        if (enclave_value_count(a) != enclave_value_count(b)) {
-            return false;
-        }
-        for (size_t i = 0; i < enclave_value_count(a); i++) {
-            size_t a_len, b_len;
-            const char *a_key = enclave_value_object_key(a, i, &a_len), *b_key = enclave_value_object_key(b, i, &b_len);
-            if (a_len != b_len || (a_len > 0 && memcmp(a_key, b_key, a_len) != 0) ||
-                !same_value(enclave_value_map_key(a, i), enclave_value_map_key(b, i)) ||
-                !same_value(enclave_value_item(a, i), enclave_value_item(b, i))) {
-                return false;
-            }
-        }
-        return true;
-    default:
-        return true;
-    }
-}
-
 static inline enclave_value_t *value_of(const enclave_value_t *json);
 
 static inline enclave_value_t *special_number(const enclave_value_t *name) {
@@ -207,6 +144,102 @@ static inline enclave_value_t *value_of(const enclave_value_t *json) {
         enclave_value_object_set(object, key, len, value_of(enclave_value_item(json, i)), NULL);
     }
     return object;
+}
+
+/* An object with one key. */
+static inline enclave_value_t *form(const char *tag, enclave_value_t *content) {
+    enclave_value_t *object = enclave_value_new_object();
+    enclave_value_object_set(object, tag, Z, content, NULL);
+    return object;
+}
+
+static inline enclave_value_t *text_value(const char *text, size_t len) {
+    return text == NULL ? enclave_value_new_null() : enclave_value_new_string(text, len, NULL);
+}
+
+static inline enclave_value_t *tagged(const enclave_value_t *value);
+
+static inline enclave_value_t *tagged_list(const enclave_value_t *list) {
+    enclave_value_t *items = enclave_value_new_array();
+    for (size_t i = 0; i < enclave_value_count(list); i++) {
+        enclave_value_push(items, tagged(enclave_value_item(list, i)), NULL);
+    }
+    return items;
+}
+
+/* The entries of a `Map` or an object as pairs. */
+static inline enclave_value_t *tagged_pairs(const enclave_value_t *entries) {
+    enclave_value_t *pairs = enclave_value_new_array();
+    for (size_t i = 0; i < enclave_value_count(entries); i++) {
+        size_t len;
+        const char *key = enclave_value_object_key(entries, i, &len);
+        enclave_value_t *pair = enclave_value_new_array();
+        enclave_value_push(pair, key ? text_value(key, len) : tagged(enclave_value_map_key(entries, i)), NULL);
+        enclave_value_push(pair, tagged(enclave_value_item(entries, i)), NULL);
+        enclave_value_push(pairs, pair, NULL);
+    }
+    return pairs;
+}
+
+static inline enclave_value_t *tagged_number(double number) {
+    const char *name = isnan(number)   ? "NaN"
+                       : isinf(number) ? (number > 0 ? "Infinity" : "-Infinity")
+                       : number == 0 && signbit(number) ? "-0"
+                                                        : NULL;
+    return name ? form("$number", text_value(name, strlen(name))) : enclave_value_new_number(number);
+}
+
+static inline enclave_value_t *tagged_bytes(const enclave_value_t *value) {
+    size_t len;
+    const uint8_t *bytes = enclave_value_bytes(value, &len);
+    char *hex = malloc(2 * len + 1);
+    for (size_t i = 0; i < len; i++) {
+        snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
+    }
+    enclave_value_t *text = text_value(hex, 2 * len);
+    free(hex);
+    return text;
+}
+
+static inline enclave_value_t *tagged_error(const enclave_value_t *value) {
+    size_t len;
+    enclave_value_t *fields = enclave_value_new_object();
+    const char *text = enclave_value_error_name(value, &len);
+    enclave_value_object_set(fields, "name", Z, text_value(text, len), NULL);
+    text = enclave_value_error_message(value, &len);
+    enclave_value_object_set(fields, "message", Z, text_value(text, len), NULL);
+    text = enclave_value_error_code(value, &len);
+    if (text != NULL) {
+        enclave_value_object_set(fields, "code", Z, text_value(text, len), NULL);
+    }
+    return fields;
+}
+
+static inline enclave_value_t *tagged_bigint(const enclave_value_t *value) {
+    enclave_buffer_t digits;
+    CHECK_STATUS(enclave_value_bigint_text(value, &digits, NULL), ENCLAVE_OK);
+    enclave_value_t *text = text_value(digits.data, digits.len);
+    enclave_buffer_free(&digits);
+    return text;
+}
+
+/* A value as the JSON that stands for it. */
+static inline enclave_value_t *tagged(const enclave_value_t *value) {
+    switch (enclave_value_kind(value)) {
+        case ENCLAVE_VALUE_UNDEFINED: return form("$undefined", enclave_value_new_bool(true));
+        case ENCLAVE_VALUE_NUMBER: return tagged_number(enclave_value_number(value));
+        case ENCLAVE_VALUE_BIGINT: return form("$bigint", tagged_bigint(value));
+        case ENCLAVE_VALUE_BYTES: return form("$bytes", tagged_bytes(value));
+        case ENCLAVE_VALUE_DATE:
+            return form("$date", isnan(enclave_value_date(value)) ? text_value("invalid", 7)
+                                                                  : enclave_value_new_number(enclave_value_date(value)));
+        case ENCLAVE_VALUE_ARRAY: return tagged_list(value);
+        case ENCLAVE_VALUE_SET: return form("$set", tagged_list(value));
+        case ENCLAVE_VALUE_MAP: return form("$map", tagged_pairs(value));
+        case ENCLAVE_VALUE_OBJECT: return form("$object", tagged_pairs(value));
+        case ENCLAVE_VALUE_ERROR: return form("$error", tagged_error(value));
+        default: return enclave_value_clone(value);
+    }
 }
 
 #endif
