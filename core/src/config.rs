@@ -150,6 +150,11 @@ pub struct ExecutionLimits {
     pub cpu_time_limit: Option<Duration>,
     /// Tool calls, at least 0. Presets 10, 50, 100, 1000.
     pub max_tool_calls: u32,
+    /// Bytes of memory that the arguments of tool calls without an answer, and the answers that the script has not taken
+    /// yet, may hold together. What comes while nothing is held always has a place, so that a single call or answer is
+    /// limited by [`PoolConfig::max_message_size`] alone. Presets 4, 16, 64, 256 MiB: four times `max_message_size`,
+    /// which is what an array of so many bytes takes.
+    pub max_pending_bytes: u64,
     /// Console calls, at least 0. Presets 100, 500, 1000, 10 000.
     pub max_console_calls: u32,
     /// UTF-8 bytes of console output. Presets 64 KiB, 256 KiB, 1 MiB, 10 MiB.
@@ -265,6 +270,7 @@ impl ExecutionLimits {
                 Preset::Standard | Preset::Permissive => None,
             },
             max_tool_calls: pick([10, 50, 100, 1000]) as u32,
+            max_pending_bytes: pick([4, 16, 64, 256]) * MIB,
             max_console_calls: pick([100, 500, 1000, 10_000]) as u32,
             max_console_output: pick([64, 256, 1024, 10 * 1024]) * KIB,
             max_value_depth: pick([32, 64, 128, 256]) as u32,

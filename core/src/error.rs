@@ -38,7 +38,7 @@ pub enum Status {
     MemoryLimit = 202,
     /// Console calls or bytes.
     ConsoleLimit = 203,
-    /// Tool calls, or tool calls pending at once.
+    /// Tool calls, or tool calls pending at once, or the memory that they hold.
     ToolCallLimit = 204,
     /// Messages per second.
     MessageFlood = 205,
@@ -251,12 +251,14 @@ pub enum Error {
         unit: LimitUnit,
     },
     /// [`Status::ToolCallLimit`].
-    #[error("the execution passed its limit of {limit} {unit}")]
+    #[error("{}", tool_call_limit(*limit, *unit, *used))]
     ToolCallLimit {
         /// The limit.
         limit: u64,
-        /// `tool calls` or `pending tool calls`.
+        /// `tool calls`, `pending tool calls` or `pending bytes`.
         unit: LimitUnit,
+        /// What it would have been with the call or answer that was refused.
+        used: u64,
     },
     /// [`Status::MessageFlood`].
     #[error("the execution sent more than {limit} messages per second (tool calls and console lines)")]
@@ -365,6 +367,9 @@ pub enum LimitUnit {
     /// Tool calls waiting for their reply.
     #[n(3)]
     PendingToolCalls,
+    /// Bytes of memory that waiting tool calls and their answers hold in the host.
+    #[n(4)]
+    PendingBytes,
 }
 
 impl fmt::Display for LimitUnit {
@@ -374,7 +379,18 @@ impl fmt::Display for LimitUnit {
             LimitUnit::Bytes => "bytes",
             LimitUnit::ToolCalls => "tool calls",
             LimitUnit::PendingToolCalls => "pending tool calls",
+            LimitUnit::PendingBytes => "pending bytes",
         })
+    }
+}
+
+fn tool_call_limit(limit: u64, unit: LimitUnit, used: u64) -> String {
+    match unit {
+        LimitUnit::PendingBytes => format!(
+            "the execution's waiting tool calls and answers would hold {used} bytes of the host's memory; \
+             max_pending_bytes is {limit}"
+        ),
+        unit => format!("the execution passed its limit of {limit} {unit}"),
     }
 }
 

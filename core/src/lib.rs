@@ -27,6 +27,7 @@ mod execution;
 #[cfg(all(any(test, fuzzing), target_os = "linux", not(loom)))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod pending;
 mod pool;
 mod rate;
 mod sandbox;

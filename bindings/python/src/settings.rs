@@ -73,6 +73,7 @@ fields!(ExecutionLimits {
     timeout,
     cpu_time_limit,
     max_tool_calls,
+    max_pending_bytes,
     max_console_calls,
     max_console_output,
     max_value_depth,

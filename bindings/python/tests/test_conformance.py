@@ -168,7 +168,11 @@ def setting_of(error: enclave.EnclaveError) -> str | None:
         case enclave.ConsoleLimitError():
             return {"calls": "max_console_calls", "bytes": "max_console_output"}[error.unit]
         case enclave.ToolCallLimitError():
-            return {"tool calls": "max_tool_calls", "pending tool calls": "max_pending_tool_calls"}[error.unit]
+            return {
+                "tool calls": "max_tool_calls",
+                "pending tool calls": "max_pending_tool_calls",
+                "pending bytes": "max_pending_bytes",
+            }[error.unit]
         case enclave.MessageFloodError():
             return "max_messages_per_second"
         case enclave.MessageTooLargeError():
