@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::callback;
+use super::delivery::{self, Notice};
 use super::host::ExecutionHost;
 use super::shared::Shared;
 use super::state::Slot;
@@ -67,38 +67,25 @@ impl Effects {
 
     /// Does it all on this thread.
     pub(super) fn perform(self, shared: &Shared) {
-        self.notify(shared);
-        for ended in self.ended {
-            let Ended { completer, result, stats, host, request } = ended;
-            completer.complete(Outcome { result, stats, console: host.take_console() }).call(shared.id);
-            // Dropping these may drop closures of the host.
-            callback::call(shared.id, || drop((host, request)));
-        }
-        for event in self.recycled {
-            shared.tell_recycled(&event);
-        }
-        shared.settle(self.owed);
+        delivery::deliver(shared, self.act(shared));
     }
 
     /// Does it on this thread, but for the host's code, which the notifier gets.
     pub(super) fn perform_without_host(self, shared: &Shared) {
+        self.act(shared).for_each(|notice| shared.notifier.post(notice));
+    }
+
+    /// Does all but what is for the host. The outcome of an execution is published when its notice is taken.
+    fn act(self, shared: &Shared) -> impl Iterator<Item = Notice> {
         self.notify(shared);
-        for ended in self.ended {
+        let Effects { ended, recycled, owed, .. } = self;
+        let ended = ended.into_iter().map(|ended| {
             let Ended { completer, result, stats, host, request } = ended;
             let announcement = completer.complete(Outcome { result, stats, console: host.take_console() });
-            let pool = shared.id;
-            shared.notifier.post(move |_| {
-                announcement.call(pool);
-                drop((host, request));
-            });
-        }
-        for event in self.recycled {
-            shared.notifier.post(move |shared| shared.tell_recycled(&event));
-        }
-        let owed = self.owed;
-        if owed > 0 {
-            shared.notifier.post(move |shared| shared.settle(owed));
-        }
+            Notice::Ended { announcement, host, request }
+        });
+        let recycled = recycled.into_iter().map(Notice::Recycled);
+        ended.chain(recycled).chain((owed > 0).then_some(Notice::Settle(owed)))
     }
 
     /// Whether there is nothing to do.

@@ -27,6 +27,7 @@
 
 mod callback;
 mod deadlines;
+mod delivery;
 mod driver;
 mod effects;
 mod fork;

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::callback;
+use super::delivery::{self, Notice};
 use super::shared::Shared;
 use crate::sync::{Condvar, Mutex, lock, now, wait_until};
-
-type Notice = Box<dyn FnOnce(&Shared) + Send>;
 
 #[derive(Default)]
 pub(super) struct Notifier {
@@ -27,9 +26,9 @@ struct Inbox {
 }
 
 impl Notifier {
-    /// Has this called on the notifier's thread, after what was posted before.
-    pub(super) fn post(&self, notice: impl FnOnce(&Shared) + Send + 'static) {
-        lock(&self.inbox).notices.push_back(Box::new(notice));
+    /// Has this delivered on the notifier's thread, after what was posted before.
+    pub(super) fn post(&self, notice: Notice) {
+        lock(&self.inbox).notices.push_back(notice);
         self.changed.notify_all();
     }
 
@@ -74,7 +73,7 @@ impl Notifier {
             inbox.busy = true;
             drop(inbox);
             match notice {
-                Some(notice) => callback::call(shared.id, || notice(shared)),
+                Some(notice) => delivery::deliver(shared, std::iter::once(notice)),
                 None => {
                     this.tell_stats(shared);
                     // Times that were missed are left out.
