@@ -1,8 +1,8 @@
 //! The host's side of a running execution: which handlers answer its tool calls and receive its console lines.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use super::callback;
 use super::shared::Shared;
@@ -10,20 +10,22 @@ use super::stats::Traffic;
 use crate::execution::{ConsoleHandler, ConsoleLine, ExecutionOptions, ToolCall, ToolError, ToolHandler};
 use crate::sync::{Mutex, lock};
 
-/// The tools of a pool. Immutable: registering makes a new set, for executions submitted from then on.
+/// The tools of a pool. Executions share the set that they were submitted with: one that is shared is copied before it is
+/// changed.
 #[derive(Clone, Default)]
 pub(super) struct Tools {
     /// Answers what no named tool does.
     pub catch_all: Option<ToolHandler>,
     named: BTreeMap<String, ToolHandler>,
-    names: Arc<[String]>,
+    /// Made when they are asked for, once for each set.
+    names: OnceLock<Arc<[String]>>,
 }
 
 impl Tools {
-    /// Adds a tool, in place of one of the same name.
-    pub(super) fn insert(&mut self, name: String, handler: ToolHandler) {
-        self.named.insert(name, handler);
-        self.names = self.named.keys().cloned().collect();
+    /// Adds a tool and gives the one of the same name whose place it takes.
+    pub(super) fn insert(&mut self, name: String, handler: ToolHandler) -> Option<ToolHandler> {
+        self.names.take();
+        self.named.insert(name, handler)
     }
 
     /// These, and an execution's own.
@@ -31,14 +33,14 @@ impl Tools {
         if own.is_empty() {
             return self;
         }
-        let mut all = Tools::clone(&self);
-        own.into_iter().for_each(|(name, handler)| all.insert(name, handler));
-        Arc::new(all)
+        let mut named = self.named.clone();
+        named.extend(own);
+        Arc::new(Tools { catch_all: self.catch_all.clone(), named, names: OnceLock::new() })
     }
 
     /// The names of the tools, sorted.
     pub(super) fn names(&self) -> Arc<[String]> {
-        self.names.clone()
+        self.names.get_or_init(|| self.named.keys().cloned().collect()).clone()
     }
 
     fn handler(&self, name: &str) -> Option<&ToolHandler> {

@@ -129,7 +129,7 @@ impl PoolBuilder {
     pub fn tool(mut self, name: impl Into<String>, handler: ToolHandler) -> Self {
         let name = name.into();
         match validate::tool_name(&name) {
-            Ok(()) => self.tools.insert(name, handler),
+            Ok(()) => drop(self.tools.insert(name, handler)),
             Err(error) => {
                 self.invalid.get_or_insert(error);
             }
@@ -405,13 +405,8 @@ impl Pool {
         if !lock(&self.shared.state).is_open() {
             return Err(Error::PoolClosed);
         }
-        let before = {
-            let mut tools = lock(&self.shared.tools);
-            let mut changed = Tools::clone(&tools);
-            changed.insert(name, handler);
-            std::mem::replace(&mut *tools, Arc::new(changed))
-        };
-        // Outside of the lock: it may hold the last reference to a handler of the host.
+        let before = Arc::make_mut(&mut *lock(&self.shared.tools)).insert(name, handler);
+        // Outside of the lock: it may be the last reference to a handler of the host.
         drop(before);
         Ok(())
     }
