@@ -15,7 +15,7 @@ use super::host::ExecutionHost;
 use super::shared::Shared;
 use super::stats::WorkerRecycled;
 use super::ticket::Announcement;
-use crate::execution::Request;
+use crate::contract::Request;
 
 /// Something that the host is to be told, or that follows when it has been.
 pub(super) enum Notice {

@@ -28,7 +28,7 @@
 //! # Why no wake-up is lost
 //!
 //! Every transition ends in [`State::balance`], which establishes: if more executions wait than workers are called,
-//! nobody is idle; if more wait than workers are about to look at the queue, as many are starting as may. A worker
+//! nobody is idle; if more wait than workers are about to look at the queue, as many are starting as may at once. A worker
 //! goes idle only in [`State::next`], under the same lock, after it found the queue empty. So an execution that waits
 //! always has a worker that will look, or no worker may be had; and whatever changes that (a worker gone, a start that
 //! failed, a back-off that is over) is a transition too.
@@ -48,10 +48,14 @@ use crate::contract::{Control, Pause, RecycleReason, Report, Request};
 use crate::error::Error;
 use crate::execution::ExecutionStats;
 use crate::sandbox::Parts;
-use crate::sync::{Bell, JoinHandle};
+use crate::sync::{Bell, JoinHandle, cores};
 
 /// Workers set aside for each of `max_workers`, at which no worker is started any more.
 const SET_ASIDE_PER_WORKER: usize = 2;
+
+/// Workers that start at once, for each core. Starting is work; more of them at once would all be slow together, until
+/// they seem not to start at all.
+pub(super) const STARTS_PER_CORE: usize = 4;
 
 /// Pause between two looks at idle worker processes; one that has died meanwhile is also noticed when it is needed.
 const LOOK_FOR_DEAD: Duration = Duration::from_secs(1);
@@ -117,6 +121,8 @@ pub(super) struct State {
 pub(super) struct Rules {
     pub min_workers: usize,
     pub max_workers: usize,
+    /// Most workers that start at once; the rest wait for these.
+    pub max_starting: usize,
     pub max_executions: u64,
     pub max_queue_size: usize,
     pub queue_timeout: Duration,
@@ -240,6 +246,7 @@ impl State {
             rules: Rules {
                 min_workers: config.min_workers,
                 max_workers: config.max_workers,
+                max_starting: STARTS_PER_CORE * cores(),
                 max_executions: config.max_executions_per_worker,
                 max_queue_size: config.max_queue_size,
                 queue_timeout: config.queue_timeout,
@@ -571,7 +578,8 @@ impl State {
         }
         loop {
             let too_few = self.warm && self.census.live() < self.rules.min_workers;
-            if !(too_few || self.queue.len() > self.coming(now)) || self.startable(now) == 0 {
+            let may_start = self.census.starting < self.rules.max_starting && self.startable(now) > 0;
+            if !(too_few || self.queue.len() > self.coming(now)) || !may_start {
                 break;
             }
             let id = self.next_worker;
@@ -673,6 +681,8 @@ impl State {
             }
         }
         effects.lifecycle = true;
+        // The next may start.
+        self.balance(now, effects);
     }
 
     /// A worker could not be started. What waits for nobody else is answered.

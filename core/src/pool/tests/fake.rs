@@ -76,6 +76,8 @@ struct Inner {
 pub(super) struct Seen {
     /// Workers being launched now.
     pub launching: usize,
+    /// The most of these at once.
+    pub most_launching: usize,
     pub launched: u64,
     /// Workers that exist now, those being launched included, and the most that ever did.
     pub alive: usize,
@@ -183,6 +185,7 @@ impl Launcher for FakeLauncher {
         let lab = self.0.clone();
         lab.change(|seen| {
             seen.launching += 1;
+            seen.most_launching = seen.most_launching.max(seen.launching);
             seen.alive += 1;
             seen.most_alive = seen.most_alive.max(seen.alive);
         });
