@@ -11,122 +11,15 @@
 //!
 //! [`Control`]: crate::contract::Control
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::effects::{Effects, Ended};
+use super::patience::{IDLE_CPU, Kill, Patience};
 use super::state::{Phase, Running, Slot, Stage, State};
 use super::stats::WorkerRecycled;
-use crate::contract::{Control, KillReason, RecycleReason};
+use crate::contract::{KillReason, RecycleReason};
 use crate::error::Error;
 use crate::execution::ExecutionStats;
-
-/// How long the pool waits for things that should not take long.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
-    /// From the kill until a worker that has not come back is set aside, if it has worked on meanwhile. One that could
-    /// not, because the machine is busy or a callback waits, has [`STARVED`] times as long.
-    pub kill: Duration,
-    /// From the deadline of a shutdown until workers that tidy up, start or leave are set aside.
-    pub shutdown: Duration,
-    /// How long the first in the queue waits for a worker that tidies up before another is started.
-    pub rest: Duration,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Patience { kill: Duration::from_millis(30), shutdown: Duration::from_secs(1), rest: Duration::from_millis(10) }
-    }
-}
-
-impl Patience {
-    /// How long no worker is started after this many starts in a row have failed: 100 ms, doubled up to 10 s.
-    pub(super) fn start_retry(&self, failures: u32) -> Duration {
-        Duration::from_millis(100 << failures.saturating_sub(1).min(7)).min(Duration::from_secs(10))
-    }
-}
-
-/// See [`Patience::kill`].
-const STARVED: u32 = 4;
-
-/// CPU time that an idle worker may use: what is left to do after an outcome was told, on the slowest machine.
-const IDLE_CPU: Duration = Duration::from_millis(250);
-
-/// A kill that was asked for.
-#[derive(Clone, Copy)]
-pub(super) struct Kill {
-    pub reason: KillReason,
-    since: Instant,
-    /// CPU time of the worker then.
-    cpu: Option<Duration>,
-    /// When to ask again.
-    again: Instant,
-}
-
-impl Kill {
-    const SOONEST: Duration = Duration::from_millis(5);
-    const LATEST: Duration = Duration::from_millis(250);
-
-    fn new(reason: KillReason, control: Option<&Arc<dyn Control>>, now: Instant) -> Self {
-        let cpu = control.and_then(|control| control.cpu_time());
-        Kill { reason, since: now, cpu, again: now + Kill::SOONEST }
-    }
-
-    /// Whether the worker has had time enough to stop.
-    fn is_ignored(&self, grace: Duration, control: Option<&Arc<dyn Control>>, now: Instant) -> bool {
-        let worked = || {
-            let cpu = control.and_then(|control| control.cpu_time()).unwrap_or_default();
-            self.cpu.is_none_or(|before| cpu.saturating_sub(before) >= grace / 2)
-        };
-        self.since + grace * STARVED <= now || (self.since + grace <= now && worked())
-    }
-
-    /// Asks again if it is time to. The pauses grow with the time that has passed: 5 ms at first, 250 ms after 2 s.
-    fn repeat(&mut self, execution: u64, control: Option<&Arc<dyn Control>>, now: Instant, effects: &mut Effects) {
-        if self.again <= now {
-            let passed = now.saturating_duration_since(self.since);
-            self.again = now + (passed / 8).clamp(Kill::SOONEST, Kill::LATEST);
-            effects.kill(control, execution, self.reason);
-        }
-    }
-}
-
-/// The CPU time of an execution.
-pub(super) struct CpuWatch {
-    /// What its worker had used before; none if it cannot be told.
-    base: Option<Duration>,
-    limit: Option<Duration>,
-    /// The limit cannot be reached before.
-    look_at: Option<Instant>,
-}
-
-impl CpuWatch {
-    pub(super) fn new(base: Option<Duration>, limit: Option<Duration>, now: Instant) -> Self {
-        // A thread uses at most as much CPU time as time passes.
-        CpuWatch { base, limit, look_at: base.and(limit).map(|limit| now + limit) }
-    }
-
-    fn used(&self, control: Option<&Arc<dyn Control>>) -> Option<Duration> {
-        control?.cpu_time()?.checked_sub(self.base?)
-    }
-
-    /// Whether the limit is passed; looks if it may be.
-    fn is_over(&mut self, control: Option<&Arc<dyn Control>>, now: Instant) -> bool {
-        let (Some(limit), Some(_)) = (self.limit, self.look_at.filter(|at| *at <= now)) else { return false };
-        match self.used(control) {
-            Some(used) if used >= limit => true,
-            Some(used) => {
-                self.look_at = Some(now + (limit - used).max(Duration::from_millis(1)));
-                false
-            }
-            // The clock is gone, or went back: nothing to measure any more.
-            None => {
-                self.look_at = None;
-                false
-            }
-        }
-    }
-}
 
 impl Running {
     /// When something may be due.
@@ -241,9 +134,17 @@ impl State {
                 Some(kill) if kill.is_ignored(self.rules.patience.kill, slot.control.as_ref(), now) => {
                     self.set_aside_executing(worker, now, effects);
                 }
-                Some(kill) => kill.repeat(running.id, slot.control.as_ref(), now, effects),
+                Some(kill) => {
+                    if kill.repeat(now) {
+                        effects.kill(slot.control.as_ref(), running.id, kill.reason);
+                    }
+                }
             },
-            Stage::SetAside(Some((execution, kill))) => kill.repeat(*execution, slot.control.as_ref(), now, effects),
+            Stage::SetAside(Some((execution, kill))) => {
+                if kill.repeat(now) {
+                    effects.kill(slot.control.as_ref(), *execution, kill.reason);
+                }
+            }
             Stage::SetAside(None) => {}
             Stage::Starting | Stage::Idle { .. } | Stage::Called | Stage::Resting | Stage::Recycling(_) => {
                 if closing.is_some_and(|deadline| deadline + self.rules.patience.shutdown <= now) {
@@ -349,8 +250,7 @@ impl State {
         let Patience { kill: grace, shutdown, rest } = self.rules.patience;
         let workers = self.workers.values().filter_map(|slot| match &slot.stage {
             Stage::Executing(running) => {
-                let kill = running.kill.map(|kill| kill.since);
-                let set_aside = kill.map(|since| [since + grace, since + grace * STARVED]);
+                let set_aside = running.kill.map(|kill| kill.set_aside_at(grace));
                 set_aside.into_iter().flatten().filter(|at| *at > now).chain([running.next_look()]).min()
             }
             Stage::SetAside(Some((_, kill))) => Some(kill.again),

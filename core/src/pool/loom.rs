@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::deadlines::Patience;
+use super::patience::Patience;
 use super::shared::Shared;
 use super::{Notifier, Pool, PoolBuilder, start_thread, supervisor};
 use crate::config::{Isolation, PoolConfig};

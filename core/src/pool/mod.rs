@@ -35,6 +35,7 @@ mod host;
 #[cfg(all(test, loom))]
 mod loom;
 mod notifier;
+mod patience;
 mod queue;
 mod shared;
 mod state;
@@ -51,10 +52,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use self::deadlines::Patience;
 use self::driver::startup;
 use self::host::{ExecutionHost, Tools};
 use self::notifier::Notifier;
+use self::patience::Patience;
 use self::shared::{Callbacks, Shared};
 use self::state::{Job, Phase, State};
 use self::stats::Traffic;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::callback;
-use super::deadlines::Patience;
 use super::effects::Effects;
 use super::host::Tools;
 use super::notifier::Notifier;
+use super::patience::Patience;
 use super::state::{Next, State};
 use super::stats::{PoolStats, Traffic, WorkerRecycled};
 use crate::config::{ExecutionLimits, PoolConfig};

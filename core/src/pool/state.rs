@@ -37,9 +37,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::deadlines::{CpuWatch, Kill, Patience};
 use super::effects::{Effects, Ended};
 use super::host::ExecutionHost;
+use super::patience::{CpuWatch, Kill, Patience};
 use super::queue::Queue;
 use super::stats::{Metrics, PoolStats, Traffic, WorkerCounts, WorkerRecycled};
 use super::ticket::Completer;

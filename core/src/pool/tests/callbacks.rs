@@ -128,7 +128,7 @@ fn console_lines_go_to_the_execution_or_the_pool_and_are_collected_on_request() 
 #[test]
 fn a_completion_callback_is_called_exactly_once_however_the_execution_ends() {
     let lab = Lab::default();
-    let patience = crate::pool::deadlines::Patience { kill: Duration::from_millis(10), ..PATIENT };
+    let patience = crate::pool::patience::Patience { kill: Duration::from_millis(10), ..PATIENT };
     let pool = lab.build(impatient(config(1), patience)).unwrap();
     let (told, outcomes) = mpsc::channel::<Arc<Outcome>>();
     let submit = |source: &str| {

@@ -24,7 +24,7 @@ use crate::config::{Isolation, PoolConfig};
 use crate::contract::{Control, Host, KillReason, Launcher, RecycleReason, Report, Request, Worker};
 use crate::error::{Error, Status};
 use crate::execution::{ConsoleLevel, ConsoleLine, ExecutionStats, Outcome, ToolCall, ToolReply};
-use crate::pool::deadlines::Patience;
+use crate::pool::patience::Patience;
 use crate::pool::{Execution, Pool, PoolBuilder};
 use crate::value::Value;
 
