@@ -11,10 +11,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::callback;
-use super::host::ExecutionHost;
 use super::shared::Shared;
 use super::stats::WorkerRecycled;
 use super::ticket::Announcement;
+use super::tools::ExecutionHost;
 use crate::contract::Request;
 
 /// Something that the host is to be told, or that follows when it has been.

@@ -5,9 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::callback;
-use super::host::ExecutionHost;
 use super::shared::{Shared, Waiting};
 use super::state::{After, Assignment, Next};
+use super::tools::ExecutionHost;
 use crate::contract::{Host, Launcher, Pause, RecycleReason, Report, Request, Worker};
 use crate::error::{Error, panic_message};
 use crate::execution::{ConsoleLine, ExecutionStats, ToolCall};

@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use super::delivery::{self, Notice};
-use super::host::ExecutionHost;
 use super::shared::Shared;
 use super::state::Slot;
 use super::stats::WorkerRecycled;
 use super::ticket::Completer;
+use super::tools::ExecutionHost;
 use crate::contract::{Control, KillReason, Request};
 use crate::error::Error;
 use crate::execution::{ExecutionStats, Outcome};

@@ -31,7 +31,6 @@ mod delivery;
 mod driver;
 mod effects;
 mod fork;
-mod host;
 #[cfg(all(test, loom))]
 mod loom;
 mod notifier;
@@ -44,6 +43,7 @@ mod supervisor;
 #[cfg(all(test, not(loom)))]
 mod tests;
 mod ticket;
+mod tools;
 mod validate;
 
 use std::fmt;
@@ -53,7 +53,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use self::driver::startup;
-use self::host::{ExecutionHost, Tools};
 use self::notifier::Notifier;
 use self::patience::Patience;
 use self::shared::{Callbacks, Shared};
@@ -62,6 +61,7 @@ use self::stats::Traffic;
 pub use self::stats::{Histogram, PoolStats, WorkerCounts, WorkerRecycled};
 use self::ticket::Callback;
 pub use self::ticket::Execution;
+use self::tools::{ExecutionHost, Tools};
 use crate::config::{Isolation, MAX_DURATION, PoolConfig};
 use crate::contract::{Launcher, Request};
 use crate::error::Error;
@@ -521,8 +521,9 @@ fn admit(
         max_pending_tool_calls: config.max_pending_tool_calls,
     };
     let (completer, execution) = ticket::pair(shared, on_complete);
-    let host = Arc::new(ExecutionHost::new(shared, tools, options));
-    let job = Box::new(Job { request, host, completer });
+    let on_console = shared.callbacks.console.clone();
+    let host = ExecutionHost::new(shared.id, shared.traffic.clone(), tools, on_console, options);
+    let job = Box::new(Job { request, host: Arc::new(host), completer });
     match shared.update(|state, now, effects| state.submit(job, now, effects)) {
         Ok(id) => Ok(execution(id)),
         Err((job, error)) => {

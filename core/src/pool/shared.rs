@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use super::callback;
 use super::effects::Effects;
-use super::host::Tools;
 use super::notifier::Notifier;
 use super::patience::Patience;
 use super::state::{Next, State};
 use super::stats::{PoolStats, Traffic, WorkerRecycled};
+use super::tools::Tools;
 use crate::config::{ExecutionLimits, PoolConfig};
 use crate::execution::ConsoleHandler;
 use crate::sync::{Bell, Condvar, JoinHandle, Mutex, Watch, lock, now, wait_until};

@@ -38,11 +38,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::effects::{Effects, Ended};
-use super::host::ExecutionHost;
 use super::patience::{CpuWatch, Kill, Patience};
 use super::queue::Queue;
 use super::stats::{Metrics, PoolStats, Traffic, WorkerCounts, WorkerRecycled};
 use super::ticket::Completer;
+use super::tools::ExecutionHost;
 use crate::config::{ExecutionLimits, Isolation, PoolConfig};
 use crate::contract::{Control, Pause, RecycleReason, Report, Request};
 use crate::error::Error;

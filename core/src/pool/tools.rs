@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::callback;
-use super::shared::Shared;
 use super::stats::Traffic;
 use crate::execution::{ConsoleHandler, ConsoleLine, ExecutionOptions, ToolCall, ToolError, ToolHandler};
 use crate::sync::{Mutex, lock};
@@ -64,14 +63,20 @@ pub(super) struct ExecutionHost {
 }
 
 impl ExecutionHost {
-    /// Of an execution with these options, in place of which the pool's own callbacks stand.
-    pub(super) fn new(shared: &Shared, tools: Arc<Tools>, options: ExecutionOptions) -> Self {
+    /// Of an execution in this pool. What its options do not have, these tools do and this handler of console lines.
+    pub(super) fn new(
+        pool: u64,
+        traffic: Arc<Traffic>,
+        tools: Arc<Tools>,
+        on_console: Option<ConsoleHandler>,
+        options: ExecutionOptions,
+    ) -> Self {
         ExecutionHost {
-            pool: shared.id,
-            traffic: shared.traffic.clone(),
+            pool,
+            traffic,
             tools,
             tool_handler: options.tool_handler,
-            on_console: options.on_console.or_else(|| shared.callbacks.console.clone()),
+            on_console: options.on_console.or(on_console),
             console: options.collect_console.then(Mutex::default),
             tool_calls: AtomicU32::new(0),
             console_calls: AtomicU32::new(0),
