@@ -11,9 +11,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::callback;
+use super::completer::Announcement;
 use super::shared::Shared;
 use super::stats::WorkerRecycled;
-use super::ticket::Announcement;
 use super::tools::ExecutionHost;
 use crate::contract::Request;
 

@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
+use super::completer::Completer;
 use super::delivery::{self, Notice};
 use super::shared::Shared;
 use super::state::Slot;
 use super::stats::WorkerRecycled;
-use super::ticket::Completer;
 use super::tools::ExecutionHost;
 use crate::contract::{Control, KillReason, Request};
 use crate::error::Error;

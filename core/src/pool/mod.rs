@@ -14,7 +14,7 @@
 //!
 //! # An execution ends exactly once
 //!
-//! Its [`Completer`](ticket::Completer) is in the queue, then with its worker's slot in the state. Whoever takes it out
+//! Its [`Completer`](completer::Completer) is in the queue, then with its worker's slot in the state. Whoever takes it out
 //! of there, under the lock, ends the execution: the driver that finishes, the supervisor on a timeout, the caller who
 //! cancels or shuts down. It exists once and is used up, so the others have nothing left to end.
 //!
@@ -26,10 +26,12 @@
 //! they use is freed before they end; handles of executions do not.
 
 mod callback;
+mod completer;
 mod deadlines;
 mod delivery;
 mod driver;
 mod effects;
+mod execution;
 mod fork;
 #[cfg(all(test, loom))]
 mod loom;
@@ -42,7 +44,6 @@ mod stats;
 mod supervisor;
 #[cfg(all(test, not(loom)))]
 mod tests;
-mod ticket;
 mod tools;
 mod validate;
 
@@ -52,15 +53,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use self::completer::Callback;
 use self::driver::startup;
+pub use self::execution::Execution;
 use self::notifier::Notifier;
 use self::patience::Patience;
 use self::shared::{Callbacks, Shared};
 use self::state::{Job, Phase, State};
 use self::stats::Traffic;
 pub use self::stats::{Histogram, PoolStats, WorkerCounts, WorkerRecycled};
-use self::ticket::Callback;
-pub use self::ticket::Execution;
 use self::tools::{ExecutionHost, Tools};
 use crate::config::{Isolation, MAX_DURATION, PoolConfig};
 use crate::contract::{Launcher, Request};
@@ -520,7 +521,7 @@ fn admit(
         max_messages_per_second: config.max_messages_per_second,
         max_pending_tool_calls: config.max_pending_tool_calls,
     };
-    let (completer, execution) = ticket::pair(shared, on_complete);
+    let (completer, execution) = execution::pair(shared, on_complete);
     let on_console = shared.callbacks.console.clone();
     let host = ExecutionHost::new(shared.id, shared.traffic.clone(), tools, on_console, options);
     let job = Box::new(Job { request, host: Arc::new(host), completer });

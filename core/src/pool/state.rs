@@ -37,11 +37,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::completer::Completer;
 use super::effects::{Effects, Ended};
 use super::patience::{CpuWatch, Kill, Patience};
 use super::queue::Queue;
 use super::stats::{Metrics, PoolStats, Traffic, WorkerCounts, WorkerRecycled};
-use super::ticket::Completer;
 use super::tools::ExecutionHost;
 use crate::config::{ExecutionLimits, Isolation, PoolConfig};
 use crate::contract::{Control, Pause, RecycleReason, Report, Request};
