@@ -13,23 +13,14 @@
 
 use std::time::Instant;
 
-use super::effects::{Effects, Ended};
+use super::effects::Effects;
 use super::patience::{IDLE_CPU, Kill, Patience};
-use super::state::{Phase, Running, Slot, Stage, State};
+use super::slot::{Slot, Stage};
+use super::state::{Phase, State};
 use super::stats::WorkerRecycled;
 use crate::contract::{KillReason, RecycleReason};
 use crate::error::Error;
 use crate::execution::ExecutionStats;
-
-impl Running {
-    /// When something may be due.
-    pub(super) fn next_look(&self) -> Instant {
-        match &self.kill {
-            Some(kill) => kill.again,
-            None => self.cpu.look_at.map_or(self.deadline, |at| at.min(self.deadline)),
-        }
-    }
-}
 
 impl State {
     /// Ends an execution with CANCELLED: at once if it waits, through its worker if it runs.
@@ -157,27 +148,25 @@ impl State {
     /// Ends an execution without its worker, which does not come back.
     fn set_aside_executing(&mut self, worker: u64, now: Instant, effects: &mut Effects) {
         let Some(Stage::Executing(running)) = self.enter(worker, Stage::SetAside(None)) else { return };
-        let Running { id, completer, host, limits, started, queue_wait, cpu, kill, .. } = *running;
-        let (Some(slot), Some(kill)) = (self.workers.get_mut(&worker), kill) else { return };
-        slot.stage = Stage::SetAside(Some((id, kill)));
+        let (Some(slot), Some(kill)) = (self.workers.get_mut(&worker), running.kill) else { return };
+        slot.stage = Stage::SetAside(Some((running.id, kill)));
         effects.abandoned.extend(slot.control.clone());
-        let (tool_calls, console_calls) = host.calls();
+        let (tool_calls, console_calls) = running.host.calls();
         let stats = ExecutionStats {
-            execution_id: id,
-            worker_id: Some(worker),
-            queue_wait,
-            run_time: now.saturating_duration_since(started),
-            cpu_time: cpu.used(slot.control.as_ref()).unwrap_or_default(),
+            run_time: now.saturating_duration_since(running.started),
+            cpu_time: running.cpu.used(slot.control.as_ref()).unwrap_or_default(),
             peak_memory: slot.memory,
             tool_calls,
             console_calls,
+            ..ExecutionStats::default()
         };
         let event = slot.recycled(worker, RecycleReason::Unresponsive, now);
         self.tell_recycled(event, effects);
         self.metrics.recycled(RecycleReason::Unresponsive);
         self.metrics.ran(stats.run_time);
         self.owe(effects);
-        self.end(Ended { completer, result: Err(kill.reason.error(&limits)), stats, host, request: None }, effects);
+        let error = kill.reason.error(&running.limits);
+        self.end(running.into_ended(worker, Err(error), stats), effects);
     }
 
     /// Gives up waiting for a worker at the end of a shutdown.
@@ -240,7 +229,7 @@ impl State {
 
     fn idle_since(&self, worker: u64) -> Option<Instant> {
         match self.workers.get(&worker)?.stage {
-            Stage::Idle { since } => Some(since),
+            Stage::Idle { idle_since } => Some(idle_since),
             _ => None,
         }
     }

@@ -5,8 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::callback;
+use super::effects::{After, Assignment, Next};
 use super::shared::{Shared, Waiting};
-use super::state::{After, Assignment, Next};
 use super::tools::ExecutionHost;
 use crate::contract::{Host, Launcher, Pause, RecycleReason, Report, Request, Worker};
 use crate::error::{Error, panic_message};

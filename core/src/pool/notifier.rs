@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::callback;
-use super::delivery::{self, Notice};
+use super::effects::Notice;
+use super::perform;
 use super::shared::Shared;
 use crate::sync::{Condvar, Mutex, lock, now, wait_until};
 
@@ -73,7 +74,7 @@ impl Notifier {
             inbox.busy = true;
             drop(inbox);
             match notice {
-                Some(notice) => delivery::deliver(shared, std::iter::once(notice)),
+                Some(notice) => perform::deliver(shared, std::iter::once(notice)),
                 None => {
                     this.tell_stats(shared);
                     // Times that were missed are left out.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::callback;
-use super::effects::Effects;
+use super::effects::{Effects, Next};
 use super::notifier::Notifier;
 use super::patience::Patience;
-use super::state::{Next, State};
+use super::state::State;
 use super::stats::{PoolStats, Traffic, WorkerRecycled};
 use super::tools::Tools;
 use crate::config::{ExecutionLimits, PoolConfig};

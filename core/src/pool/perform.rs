@@ -1,30 +1,59 @@
-//! Telling the host what has happened, on the thread that made it happen.
+//! Doing what a transition wants done: [`Effects::perform`].
 //!
-//! What is told may make more happen: a completion callback that cancels another execution ends it on the same thread. To
-//! tell of that at once would be a call inside of a call, and a chain of them has no end that the stack could bear. So a
-//! thread that is telling the host of a pool already puts what comes after it, and tells it when the host has returned.
+//! The host's code runs on the thread that made the transition, except for the supervisor's: it must never wait for
+//! the host, so it hands such code to the notifier.
 //!
-//! Only for one and the same pool: who waits for another pool inside of a callback waits for what that one has to tell.
+//! What the host is told may make more happen: a completion callback that cancels another execution ends it on the same
+//! thread. To tell of that at once would be a call inside of a call, and a chain of them has no end that the stack could
+//! bear. So a thread that is telling the host of a pool already puts what comes after it, and tells it when the host has
+//! returned. Only for one and the same pool: who waits for another pool inside of a callback waits for what that one has
+//! to tell.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use super::callback;
-use super::completer::Announcement;
+use super::effects::{Effects, Ended, KillRequest, Notice};
 use super::shared::Shared;
-use super::stats::WorkerRecycled;
-use super::tools::ExecutionHost;
-use crate::contract::Request;
+use crate::execution::Outcome;
 
-/// Something that the host is to be told, or that follows when it has been.
-pub(super) enum Notice {
-    /// An execution has ended, with what is to be dropped after that.
-    Ended { announcement: Announcement, host: Arc<ExecutionHost>, request: Option<Request> },
-    /// A worker has left.
-    Recycled(WorkerRecycled),
-    /// So many deliveries that the state counts are made.
-    Settle(usize),
+impl Effects {
+    /// Does it all on this thread.
+    pub(super) fn perform(self, shared: &Shared) {
+        deliver(shared, self.act(shared));
+    }
+
+    /// Does it on this thread, but for the host's code, which the notifier gets.
+    pub(super) fn perform_without_host(self, shared: &Shared) {
+        self.act(shared).for_each(|notice| shared.notifier.post(notice));
+    }
+
+    /// Does all but what is for the host. The outcome of an execution is published when its notice is taken.
+    fn act(self, shared: &Shared) -> impl Iterator<Item = Notice> {
+        self.notify(shared);
+        let Effects { ended, recycled, owed, .. } = self;
+        let ended = ended.into_iter().map(|ended| {
+            let Ended { completer, result, stats, host, request } = ended;
+            let announcement = completer.complete(Outcome { result, stats, console: host.take_console() });
+            Notice::Ended { announcement, host, request }
+        });
+        let recycled = recycled.into_iter().map(Notice::Recycled);
+        ended.chain(recycled).chain((owed > 0).then_some(Notice::Settle(owed)))
+    }
+
+    fn notify(&self, shared: &Shared) {
+        self.wake.iter().for_each(|bell| bell.ring());
+        if self.poke {
+            shared.supervisor.notify_one();
+        }
+        if self.lifecycle {
+            shared.lifecycle.notify_all();
+        }
+        for KillRequest { control, execution, reason } in &self.kills {
+            control.kill(*execution, *reason);
+        }
+        self.abandoned.iter().for_each(|control| control.abandon());
+    }
 }
 
 impl Notice {
