@@ -1,5 +1,5 @@
 //! The primitives of synchronisation and time: those of `std`, or under `cfg(loom)` those of loom, whose model checker
-//! tries every interleaving of the pool's threads (see `pool/loom.rs`).
+//! tries every interleaving of the pool's threads (see `pool/tests/loom.rs`).
 //!
 //! Ownership (`Arc`) and plain counters are always those of `std`: they order nothing here. Locks are never poisoned:
 //! what a lock guards is changed only by code that does not panic half-way, and foreign code runs outside of locks.

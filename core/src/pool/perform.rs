@@ -25,7 +25,7 @@ impl Effects {
 
     /// Does it on this thread, but for the host's code, which the notifier gets.
     pub(super) fn perform_without_host(self, shared: &Shared) {
-        self.act(shared).for_each(|notice| shared.notifier.post(notice));
+        self.act(shared).for_each(|notice| shared.notices.post(notice));
     }
 
     /// Does all but what is for the host. The outcome of an execution is published when its notice is taken.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::callback;
-use super::effects::{Effects, Next};
-use super::notifier::Notifier;
+use super::effects::{Effects, Next, Notice};
+use super::inbox::Inbox;
 use super::patience::Patience;
 use super::state::State;
 use super::stats::{PoolStats, Traffic, WorkerRecycled};
@@ -52,7 +52,8 @@ pub(super) struct Shared {
     pub lifecycle: Condvar,
     /// Of those who wait for outcomes.
     pub watch: Watch,
-    pub notifier: Notifier,
+    /// For the notifier.
+    pub notices: Inbox<Notice>,
     pub spawn: Spawn,
     /// Until shutdown joins it.
     pub supervisor_thread: Mutex<Option<JoinHandle<()>>>,

@@ -2,7 +2,8 @@
 //!
 //! A transition changes the counts and lists what is to be done outside of the lock as [`Effects`]; it calls no foreign
 //! code but [`Control::cpu_time`]. This file has the way of an execution through the stages of a worker ([`Stage`]) and the
-//! way of a worker; `deadlines.rs` has what time does to them.
+//! way of a worker; `deadlines.rs` has what time does to them. It is one long file because its transitions must be
+//! read together.
 //!
 //! # Why no wake-up is lost
 //!

@@ -59,7 +59,7 @@ pub(super) fn patient(config: PoolConfig) -> PoolBuilder {
 
 /// A builder with this patience.
 pub(super) fn impatient(config: PoolConfig, patience: Patience) -> PoolBuilder {
-    PoolBuilder { patience, ..Pool::builder(config) }
+    Pool::builder(config).patience(patience)
 }
 
 #[derive(Clone, Default)]
