@@ -271,7 +271,7 @@ impl Control for Link {
 }
 
 fn reason(word: u64) -> Option<KillReason> {
-    KillReason::ALL.into_iter().find(|reason| *reason as u64 == word & 0xff)
+    KillReason::from_number(word as u8)
 }
 
 /// CPU time of the calling thread.
