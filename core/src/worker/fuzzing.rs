@@ -7,9 +7,9 @@ use minicbor::Encode;
 
 use super::frame::{self, Answer, FromWorker, HEADER, Ready, Start, ToWorker, ValuesLeft};
 use super::process::{self, Heard};
-use super::{Host, KillReason, Report};
 use crate::config::ExecutionLimits;
-use crate::execution::{ConsoleLine, Request, SourceKind, ToolCall};
+use crate::contract::{Host, KillReason, Report, Request};
+use crate::execution::{ConsoleLine, SourceKind, ToolCall};
 use crate::fuzzing::{exact, linear};
 use crate::value::Value;
 
@@ -136,12 +136,12 @@ pub fn frames_of_pool(data: &[u8]) {
     assert_eq!(format!("{read:?}"), format!("{frame:?}"));
     match frame {
         ToWorker::Execute(execute) => {
-            let Ok(request) = execute.into_request(MAX_MESSAGE_SIZE) else { return };
+            let request = execute.into_request(MAX_MESSAGE_SIZE);
             let sent = body(&ToWorker::Execute(frame::Execute::new(&request)));
             let Ok(ToWorker::Execute(execute)) = frame::decode(&sent, ValuesLeft::OF_POOL) else {
                 panic!("a request that was read is not read again")
             };
-            assert_eq!(format!("{:?}", execute.into_request(MAX_MESSAGE_SIZE).unwrap()), format!("{request:?}"));
+            assert_eq!(format!("{:?}", execute.into_request(MAX_MESSAGE_SIZE)), format!("{request:?}"));
         }
         ToWorker::Answer { answer, .. } => {
             let is_value = matches!(answer, Answer::Resolve(_));

@@ -931,7 +931,7 @@ pub(super) enum Heard {
 pub(super) fn hear(request: &Request, host: &dyn Host, stream: &[u8], kill: Option<KillReason>) -> Heard {
     let handle = || eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).expect("there is a descriptor left");
     let channel = Arc::new(Channel {
-        handle: Arc::new(handle()),
+        handle: Arc::new(Handle { pidfd: handle(), id: rustix::process::getpid() }),
         kills: handle(),
         wake: handle(),
         cpu_clock: None,
@@ -939,7 +939,7 @@ pub(super) fn hear(request: &Request, host: &dyn Host, stream: &[u8], kill: Opti
         calling: AtomicBool::new(false),
         state: Mutex::default(),
     });
-    channel.begin(request.id);
+    channel.begin(request.id, request.limits.max_pending_bytes);
     lock(&channel.state).kill = kill;
     let mut running = Running {
         request,
