@@ -525,6 +525,11 @@ typedef struct enclave_execution_stats_t {
 /// 1: allow WebAssembly. Must be 0: it is not supported yet.
 #define ENCLAVE_SETTING_ALLOW_WASM 109
 
+/// Bytes of the host's memory that the arguments of tool calls without an answer, and the answers that the script has not
+/// taken yet, may hold together; what comes while nothing is held always has a place. Presets 4, 16, 64 (default),
+/// 256 MiB.
+#define ENCLAVE_SETTING_MAX_PENDING_BYTES 110
+
 /// The defaults: those of STANDARD, with as many workers as there are CPUs and 128 MiB each.
 #define ENCLAVE_PRESET_DEFAULT 0
 
@@ -687,7 +692,8 @@ enclave_setting_t enclave_error_setting(const struct enclave_error_t *error);
 /// The limit that was passed, in the unit of `enclave_error_setting`: milliseconds, bytes or a count.
 uint64_t enclave_error_limit(const struct enclave_error_t *error);
 
-/// MEMORY_LIMIT: bytes in use when the limit was seen to be passed, a refused request included.
+/// MEMORY_LIMIT, and TOOL_CALL_LIMIT where the setting is `max_pending_bytes`: bytes in use when the limit was seen to be
+/// passed, a refused request included.
 uint64_t enclave_error_used_bytes(const struct enclave_error_t *error);
 
 /// QUEUE_FULL: executions waiting.

@@ -145,6 +145,9 @@ type Limits struct {
 	CPUTimeLimit time.Duration
 	// MaxToolCalls is how many tool calls it may make. Default: 100.
 	MaxToolCalls int
+	// MaxPendingBytes is how many bytes of memory the arguments of tool calls without an answer, and the answers that the
+	// script has not taken yet, may hold together; what comes while nothing is held always has a place. Default: 64 MiB.
+	MaxPendingBytes int64
 	// MaxConsoleCalls is how many console calls it may make. Default: 1000.
 	MaxConsoleCalls int
 	// MaxConsoleOutput is how many bytes of console output, in UTF-8, it may make. Default: 1 MiB.
@@ -215,6 +218,7 @@ var limitSettings = []setting[Limits]{
 	{107, func(l *Limits) any { return &l.BlockTimingAPIs }},
 	{108, func(l *Limits) any { return &l.AllowCodeGeneration }},
 	{109, func(l *Limits) any { return &l.AllowWasm }},
+	{110, func(l *Limits) any { return &l.MaxPendingBytes }},
 }
 
 // preset asks the library what a preset has.

@@ -64,8 +64,11 @@ impl enclave_error_t {
                 Some((setting::ENCLAVE_SETTING_MAX_CONSOLE_OUTPUT, *limit))
             }
             Error::ConsoleLimit { limit, .. } => Some((setting::ENCLAVE_SETTING_MAX_CONSOLE_CALLS, *limit)),
-            Error::ToolCallLimit { limit, unit: LimitUnit::PendingToolCalls } => {
+            Error::ToolCallLimit { limit, unit: LimitUnit::PendingToolCalls, .. } => {
                 Some((setting::ENCLAVE_SETTING_MAX_PENDING_TOOL_CALLS, *limit))
+            }
+            Error::ToolCallLimit { limit, unit: LimitUnit::PendingBytes, .. } => {
+                Some((setting::ENCLAVE_SETTING_MAX_PENDING_BYTES, *limit))
             }
             Error::ToolCallLimit { limit, .. } => Some((setting::ENCLAVE_SETTING_MAX_TOOL_CALLS, *limit)),
             Error::MessageFlood { limit } => {
@@ -205,11 +208,14 @@ pub extern "C" fn enclave_error_limit(error: Option<&enclave_error_t>) -> u64 {
     guard(0, || error.and_then(enclave_error_t::limit).map_or(0, |(_, limit)| limit))
 }
 
-/// MEMORY_LIMIT: bytes in use when the limit was seen to be passed, a refused request included.
+/// MEMORY_LIMIT, and TOOL_CALL_LIMIT where the setting is `max_pending_bytes`: bytes in use when the limit was seen to be
+/// passed, a refused request included.
 #[unsafe(no_mangle)]
 pub extern "C" fn enclave_error_used_bytes(error: Option<&enclave_error_t>) -> u64 {
     read(error, 0, |error| match error {
-        Error::MemoryLimit { used, .. } => Some(*used),
+        Error::MemoryLimit { used, .. } | Error::ToolCallLimit { used, unit: LimitUnit::PendingBytes, .. } => {
+            Some(*used)
+        }
         _ => None,
     })
 }

@@ -98,6 +98,10 @@ pub const ENCLAVE_SETTING_BLOCK_TIMING_APIS: enclave_setting_t = 107;
 pub const ENCLAVE_SETTING_ALLOW_CODE_GENERATION: enclave_setting_t = 108;
 /// 1: allow WebAssembly. Must be 0: it is not supported yet.
 pub const ENCLAVE_SETTING_ALLOW_WASM: enclave_setting_t = 109;
+/// Bytes of the host's memory that the arguments of tool calls without an answer, and the answers that the script has not
+/// taken yet, may hold together; what comes while nothing is held always has a place. Presets 4, 16, 64 (default),
+/// 256 MiB.
+pub const ENCLAVE_SETTING_MAX_PENDING_BYTES: enclave_setting_t = 110;
 
 /// A setting: its number, its name at the C edge and the field of core that it stands for.
 struct Setting {
@@ -140,6 +144,7 @@ static SETTINGS: &[Setting] = &[
     limit(ENCLAVE_SETTING_BLOCK_TIMING_APIS, c"block_timing_apis", |l| l.block_timing_apis.into(), |l, v| v.flag().map(|v| l.block_timing_apis = v)),
     limit(ENCLAVE_SETTING_ALLOW_CODE_GENERATION, c"allow_code_generation", |l| l.allow_code_generation.into(), |l, v| v.flag().map(|v| l.allow_code_generation = v)),
     limit(ENCLAVE_SETTING_ALLOW_WASM, c"allow_wasm", |l| l.allow_wasm.into(), |l, v| v.flag().map(|v| l.allow_wasm = v)),
+    limit(ENCLAVE_SETTING_MAX_PENDING_BYTES, c"max_pending_bytes", |l| l.max_pending_bytes, |l, v| v.long().map(|v| l.max_pending_bytes = v)),
 ];
 
 const fn pool(

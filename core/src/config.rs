@@ -5,11 +5,10 @@
 //! Sizes are in bytes, times are [`Duration`]s. The worker counts, memory limits, execution counts, queue sizes
 //! and message rates of the presets are the published ones of the Worker Pool this library succeeds.
 
-use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
+use crate::closed::closed;
 use crate::error::Error;
 
 const KIB: u64 = 1024;
@@ -31,57 +30,30 @@ pub const MAX_VALUE_DEPTH: u32 = 512;
 /// The longest accepted duration, 365 days: far enough, and never an overflow in clock arithmetic.
 pub const MAX_DURATION: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// A named table of settings, from the tightest to the loosest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Preset {
-    /// For code from strangers: 4 workers of 64 MiB, 5 s wall, 2 s CPU, no code generation, no clocks.
-    Strict,
-    /// For untrusted code with a purpose: 8 workers of 128 MiB, 15 s wall, 10 s CPU.
-    Secure,
-    /// For code of known origin: 16 workers of 256 MiB, 30 s wall.
-    Standard,
-    /// For code that is trusted not to be hostile: 32 workers of 512 MiB, 60 s wall, `eval` allowed.
-    Permissive,
-}
-
-impl Preset {
-    /// All presets, tightest first.
-    pub const ALL: [Preset; 4] = [Preset::Strict, Preset::Secure, Preset::Standard, Preset::Permissive];
-
-    /// The name in lower case: `strict`, `secure`, `standard` or `permissive`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Preset::Strict => "strict",
-            Preset::Secure => "secure",
-            Preset::Standard => "standard",
-            Preset::Permissive => "permissive",
-        }
+closed! {
+    /// A named table of settings, from the tightest to the loosest.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum Preset: i32, "preset" {
+        /// For code from strangers: 4 workers of 64 MiB, 5 s wall, 2 s CPU, no code generation, no clocks.
+        Strict = 0 "strict",
+        /// For untrusted code with a purpose: 8 workers of 128 MiB, 15 s wall, 10 s CPU.
+        Secure = 1 "secure",
+        /// For code of known origin: 16 workers of 256 MiB, 30 s wall.
+        Standard = 2 "standard",
+        /// For code that is trusted not to be hostile: 32 workers of 512 MiB, 60 s wall, `eval` allowed.
+        Permissive = 3 "permissive",
     }
 }
 
-impl fmt::Display for Preset {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+closed! {
+    /// Where a worker runs.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum Isolation: i32, "isolation" {
+        /// A thread of this process.
+        Thread = 0 "thread",
+        /// A child process that runs the executable `enclave-worker`, in a sandbox of the operating system.
+        Process = 1 "process",
     }
-}
-
-impl FromStr for Preset {
-    type Err = Error;
-
-    fn from_str(s: &str) -> Result<Self, Error> {
-        Preset::ALL.into_iter().find(|p| p.name().eq_ignore_ascii_case(s)).ok_or_else(|| {
-            Error::invalid_argument("preset", format!("is {s:?}; accepted are strict, secure, standard and permissive"))
-        })
-    }
-}
-
-/// Where a worker runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Isolation {
-    /// A thread of this process.
-    Thread,
-    /// A child process that runs the executable `enclave-worker`, in a sandbox of the operating system.
-    Process,
 }
 
 /// How many workers a pool has and what they may use.
@@ -150,6 +122,11 @@ pub struct ExecutionLimits {
     pub cpu_time_limit: Option<Duration>,
     /// Tool calls, at least 0. Presets 10, 50, 100, 1000.
     pub max_tool_calls: u32,
+    /// Bytes of memory that the arguments of tool calls without an answer, and the answers that the script has not taken
+    /// yet, may hold together. What comes while nothing is held always has a place, so that a single call or answer is
+    /// limited by [`PoolConfig::max_message_size`] alone. Presets 4, 16, 64, 256 MiB: four times `max_message_size`,
+    /// which is what an array of so many bytes takes.
+    pub max_pending_bytes: u64,
     /// Console calls, at least 0. Presets 100, 500, 1000, 10 000.
     pub max_console_calls: u32,
     /// UTF-8 bytes of console output. Presets 64 KiB, 256 KiB, 1 MiB, 10 MiB.
@@ -265,6 +242,7 @@ impl ExecutionLimits {
                 Preset::Standard | Preset::Permissive => None,
             },
             max_tool_calls: pick([10, 50, 100, 1000]) as u32,
+            max_pending_bytes: pick([4, 16, 64, 256]) * MIB,
             max_console_calls: pick([100, 500, 1000, 10_000]) as u32,
             max_console_output: pick([64, 256, 1024, 10 * 1024]) * KIB,
             max_value_depth: pick([32, 64, 128, 256]) as u32,

@@ -10,10 +10,10 @@
 //! Everybody else reaches it through its [`Control`], which may be used from any thread at any time, also when the
 //! worker is gone.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::closed::closed;
 use crate::config::ExecutionLimits;
 use crate::error::Error;
 use crate::execution::{ConsoleLine, ExecutionStats, SourceKind, ToolCall};
@@ -41,59 +41,42 @@ pub(crate) struct Request {
     pub max_pending_tool_calls: u32,
 }
 
-/// Why a worker was replaced or stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(i32)]
-pub enum RecycleReason {
-    /// It has served `max_executions_per_worker`.
-    MaxExecutions = 0,
-    /// It was idle for `idle_timeout` and the pool had more than `min_workers`.
-    Idle = 1,
-    /// An execution passed its wall-clock limit.
-    Timeout = 2,
-    /// An execution passed its CPU limit.
-    CpuLimit = 3,
-    /// An execution passed the memory limit.
-    MemoryLimit = 4,
-    /// An execution passed its console limit.
-    ConsoleLimit = 5,
-    /// An execution passed its tool call limit.
-    ToolCallLimit = 6,
-    /// An execution sent too many messages.
-    MessageFlood = 7,
-    /// A running execution was cancelled.
-    Cancelled = 8,
-    /// It did not stop when told to, and was set aside.
-    Unresponsive = 9,
-    /// It crashed.
-    Crash = 10,
-    /// It broke the protocol between worker and pool.
-    Protocol = 11,
-    /// A bug of this library was caught in it.
-    Internal = 12,
-    /// The pool shut down.
-    Shutdown = 13,
+closed! {
+    /// Why a worker was replaced or stopped.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum RecycleReason: i32, "recycle reason" {
+        /// It has served `max_executions_per_worker`.
+        MaxExecutions = 0 "max_executions",
+        /// It was idle for `idle_timeout` and the pool had more than `min_workers`.
+        Idle = 1 "idle",
+        /// An execution passed its wall-clock limit.
+        Timeout = 2 "timeout",
+        /// An execution passed its CPU limit.
+        CpuLimit = 3 "cpu_limit",
+        /// An execution passed the memory limit.
+        MemoryLimit = 4 "memory_limit",
+        /// An execution passed its console limit.
+        ConsoleLimit = 5 "console_limit",
+        /// An execution passed its tool call limit.
+        ToolCallLimit = 6 "tool_call_limit",
+        /// An execution sent too many messages.
+        MessageFlood = 7 "message_flood",
+        /// A running execution was cancelled.
+        Cancelled = 8 "cancelled",
+        /// It did not stop when told to, and was set aside.
+        Unresponsive = 9 "unresponsive",
+        /// It crashed.
+        Crash = 10 "crash",
+        /// It broke the protocol between worker and pool.
+        Protocol = 11 "protocol",
+        /// A bug of this library was caught in it.
+        Internal = 12 "internal",
+        /// The pool shut down.
+        Shutdown = 13 "shutdown",
+    }
 }
 
 impl RecycleReason {
-    /// Every reason, in the order of its number.
-    pub const ALL: [RecycleReason; 14] = [
-        RecycleReason::MaxExecutions,
-        RecycleReason::Idle,
-        RecycleReason::Timeout,
-        RecycleReason::CpuLimit,
-        RecycleReason::MemoryLimit,
-        RecycleReason::ConsoleLimit,
-        RecycleReason::ToolCallLimit,
-        RecycleReason::MessageFlood,
-        RecycleReason::Cancelled,
-        RecycleReason::Unresponsive,
-        RecycleReason::Crash,
-        RecycleReason::Protocol,
-        RecycleReason::Internal,
-        RecycleReason::Shutdown,
-    ];
-
     /// The reason to recycle a worker whose execution was ended with this error; none where a worker is kept after it, or
     /// never gives it.
     #[cfg(not(loom))]
@@ -122,32 +105,6 @@ impl RecycleReason {
             | Error::QueueTimeout { .. }
             | Error::WorkerStartup { .. } => None,
         }
-    }
-
-    /// The name in lower case, such as `max_executions`.
-    pub fn name(self) -> &'static str {
-        match self {
-            RecycleReason::MaxExecutions => "max_executions",
-            RecycleReason::Idle => "idle",
-            RecycleReason::Timeout => "timeout",
-            RecycleReason::CpuLimit => "cpu_limit",
-            RecycleReason::MemoryLimit => "memory_limit",
-            RecycleReason::ConsoleLimit => "console_limit",
-            RecycleReason::ToolCallLimit => "tool_call_limit",
-            RecycleReason::MessageFlood => "message_flood",
-            RecycleReason::Cancelled => "cancelled",
-            RecycleReason::Unresponsive => "unresponsive",
-            RecycleReason::Crash => "crash",
-            RecycleReason::Protocol => "protocol",
-            RecycleReason::Internal => "internal",
-            RecycleReason::Shutdown => "shutdown",
-        }
-    }
-}
-
-impl fmt::Display for RecycleReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 
@@ -226,21 +183,18 @@ pub(crate) struct RestDue {
     pub when_idle: bool,
 }
 
-/// Why somebody outside ends an execution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum KillReason {
-    Timeout = 1,
-    CpuLimit = 2,
-    Cancelled = 3,
-    Shutdown = 4,
+closed! {
+    /// Why somebody outside ends an execution.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) enum KillReason: u8, "kill reason" {
+        Timeout = 1 "timeout",
+        CpuLimit = 2 "cpu_limit",
+        Cancelled = 3 "cancelled",
+        Shutdown = 4 "shutdown",
+    }
 }
 
 impl KillReason {
-    /// Every reason.
-    pub(crate) const ALL: [KillReason; 4] =
-        [KillReason::Timeout, KillReason::CpuLimit, KillReason::Cancelled, KillReason::Shutdown];
-
     /// The error of an execution with these limits that was ended so.
     pub(crate) fn error(self, limits: &ExecutionLimits) -> Error {
         match self {

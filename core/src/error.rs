@@ -5,116 +5,63 @@ use std::time::Duration;
 
 use minicbor::{Decode, Encode};
 
-/// How an execution or a call ended. The numbers are pinned, banded and never reused: 1-99 misuse, 100-199 the
-/// script, 200-299 limits, 300-399 admission, 400-499 workers, 500 this library.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(i32)]
-pub enum Status {
-    /// It worked.
-    Ok = 0,
-    /// An argument or field is wrong; the message names it and what it accepts.
-    InvalidArgument = 1,
-    /// The call is not possible now, such as a shutdown from a callback.
-    InvalidState = 2,
-    /// Submitted after shutdown, or dropped by it.
-    PoolClosed = 3,
-    /// Used in a forked child.
-    Forked = 4,
-    /// Not available here.
-    Unsupported = 5,
-    /// The source does not parse.
-    SyntaxError = 100,
-    /// An exception was not caught.
-    Exception = 101,
-    /// The script waits for a promise that nothing can settle.
-    Unsettled = 102,
-    /// The result cannot be copied out.
-    ResultNotTransferable = 103,
-    /// The wall-clock limit.
-    Timeout = 200,
-    /// The CPU limit.
-    CpuLimit = 201,
-    /// The memory limit.
-    MemoryLimit = 202,
-    /// Console calls or bytes.
-    ConsoleLimit = 203,
-    /// Tool calls, or tool calls pending at once.
-    ToolCallLimit = 204,
-    /// Messages per second.
-    MessageFlood = 205,
-    /// A source, result, argument, reply or console line over `max_message_size`.
-    MessageTooLarge = 206,
-    /// Cancelled by the caller.
-    Cancelled = 207,
-    /// No place in the queue.
-    QueueFull = 300,
-    /// Waited too long in the queue.
-    QueueTimeout = 301,
-    /// The worker crashed.
-    WorkerCrashed = 400,
-    /// A worker could not be started.
-    WorkerStartup = 401,
-    /// A bug in this library.
-    Internal = 500,
+use crate::closed::closed;
+
+closed! {
+    /// How an execution or a call ended. The numbers are pinned, banded and never reused: 1-99 misuse, 100-199 the
+    /// script, 200-299 limits, 300-399 admission, 400-499 workers, 500 this library.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+    pub enum Status: i32, "status" {
+        /// It worked.
+        Ok = 0 "OK",
+        /// An argument or field is wrong; the message names it and what it accepts.
+        InvalidArgument = 1 "INVALID_ARGUMENT",
+        /// The call is not possible now, such as a shutdown from a callback.
+        InvalidState = 2 "INVALID_STATE",
+        /// Submitted after shutdown, or dropped by it.
+        PoolClosed = 3 "POOL_CLOSED",
+        /// Used in a forked child.
+        Forked = 4 "FORKED",
+        /// Not available here.
+        Unsupported = 5 "UNSUPPORTED",
+        /// The source does not parse.
+        SyntaxError = 100 "SYNTAX_ERROR",
+        /// An exception was not caught.
+        Exception = 101 "EXCEPTION",
+        /// The script waits for a promise that nothing can settle.
+        Unsettled = 102 "UNSETTLED",
+        /// The result cannot be copied out.
+        ResultNotTransferable = 103 "RESULT_NOT_TRANSFERABLE",
+        /// The wall-clock limit.
+        Timeout = 200 "TIMEOUT",
+        /// The CPU limit.
+        CpuLimit = 201 "CPU_LIMIT",
+        /// The memory limit.
+        MemoryLimit = 202 "MEMORY_LIMIT",
+        /// Console calls or bytes.
+        ConsoleLimit = 203 "CONSOLE_LIMIT",
+        /// Tool calls, or tool calls pending at once, or the memory that they hold.
+        ToolCallLimit = 204 "TOOL_CALL_LIMIT",
+        /// Messages per second.
+        MessageFlood = 205 "MESSAGE_FLOOD",
+        /// A source, result, argument, reply or console line over `max_message_size`.
+        MessageTooLarge = 206 "MESSAGE_TOO_LARGE",
+        /// Cancelled by the caller.
+        Cancelled = 207 "CANCELLED",
+        /// No place in the queue.
+        QueueFull = 300 "QUEUE_FULL",
+        /// Waited too long in the queue.
+        QueueTimeout = 301 "QUEUE_TIMEOUT",
+        /// The worker crashed.
+        WorkerCrashed = 400 "WORKER_CRASHED",
+        /// A worker could not be started.
+        WorkerStartup = 401 "WORKER_STARTUP",
+        /// A bug in this library.
+        Internal = 500 "INTERNAL",
+    }
 }
 
 impl Status {
-    /// Every status, in the order of its number.
-    pub const ALL: [Status; 23] = [
-        Status::Ok,
-        Status::InvalidArgument,
-        Status::InvalidState,
-        Status::PoolClosed,
-        Status::Forked,
-        Status::Unsupported,
-        Status::SyntaxError,
-        Status::Exception,
-        Status::Unsettled,
-        Status::ResultNotTransferable,
-        Status::Timeout,
-        Status::CpuLimit,
-        Status::MemoryLimit,
-        Status::ConsoleLimit,
-        Status::ToolCallLimit,
-        Status::MessageFlood,
-        Status::MessageTooLarge,
-        Status::Cancelled,
-        Status::QueueFull,
-        Status::QueueTimeout,
-        Status::WorkerCrashed,
-        Status::WorkerStartup,
-        Status::Internal,
-    ];
-
-    /// The name in capitals, such as `MEMORY_LIMIT`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Status::Ok => "OK",
-            Status::InvalidArgument => "INVALID_ARGUMENT",
-            Status::InvalidState => "INVALID_STATE",
-            Status::PoolClosed => "POOL_CLOSED",
-            Status::Forked => "FORKED",
-            Status::Unsupported => "UNSUPPORTED",
-            Status::SyntaxError => "SYNTAX_ERROR",
-            Status::Exception => "EXCEPTION",
-            Status::Unsettled => "UNSETTLED",
-            Status::ResultNotTransferable => "RESULT_NOT_TRANSFERABLE",
-            Status::Timeout => "TIMEOUT",
-            Status::CpuLimit => "CPU_LIMIT",
-            Status::MemoryLimit => "MEMORY_LIMIT",
-            Status::ConsoleLimit => "CONSOLE_LIMIT",
-            Status::ToolCallLimit => "TOOL_CALL_LIMIT",
-            Status::MessageFlood => "MESSAGE_FLOOD",
-            Status::MessageTooLarge => "MESSAGE_TOO_LARGE",
-            Status::Cancelled => "CANCELLED",
-            Status::QueueFull => "QUEUE_FULL",
-            Status::QueueTimeout => "QUEUE_TIMEOUT",
-            Status::WorkerCrashed => "WORKER_CRASHED",
-            Status::WorkerStartup => "WORKER_STARTUP",
-            Status::Internal => "INTERNAL",
-        }
-    }
-
     /// The pinned number.
     pub fn code(self) -> i32 {
         self as i32
@@ -122,18 +69,12 @@ impl Status {
 
     /// The status of a number, if there is one.
     pub fn from_code(code: i32) -> Option<Status> {
-        Status::ALL.into_iter().find(|s| s.code() == code)
+        Status::from_number(code)
     }
 
     /// The place of this status in [`Status::ALL`], for tables indexed by status.
     pub(crate) fn index(self) -> usize {
         Status::ALL.iter().position(|s| *s == self).expect("ALL has every status")
-    }
-}
-
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 
@@ -251,12 +192,14 @@ pub enum Error {
         unit: LimitUnit,
     },
     /// [`Status::ToolCallLimit`].
-    #[error("the execution passed its limit of {limit} {unit}")]
+    #[error("{}", tool_call_limit(*limit, *unit, *used))]
     ToolCallLimit {
         /// The limit.
         limit: u64,
-        /// `tool calls` or `pending tool calls`.
+        /// `tool calls`, `pending tool calls` or `pending bytes`.
         unit: LimitUnit,
+        /// What it would have been with the call or answer that was refused.
+        used: u64,
     },
     /// [`Status::MessageFlood`].
     #[error("the execution sent more than {limit} messages per second (tool calls and console lines)")]
@@ -365,6 +308,9 @@ pub enum LimitUnit {
     /// Tool calls waiting for their reply.
     #[n(3)]
     PendingToolCalls,
+    /// Bytes of memory that waiting tool calls and their answers hold in the host.
+    #[n(4)]
+    PendingBytes,
 }
 
 impl fmt::Display for LimitUnit {
@@ -374,7 +320,18 @@ impl fmt::Display for LimitUnit {
             LimitUnit::Bytes => "bytes",
             LimitUnit::ToolCalls => "tool calls",
             LimitUnit::PendingToolCalls => "pending tool calls",
+            LimitUnit::PendingBytes => "pending bytes",
         })
+    }
+}
+
+fn tool_call_limit(limit: u64, unit: LimitUnit, used: u64) -> String {
+    match unit {
+        LimitUnit::PendingBytes => format!(
+            "the execution's waiting tool calls and answers would hold {used} bytes of the host's memory; \
+             max_pending_bytes is {limit}"
+        ),
+        unit => format!("the execution passed its limit of {limit} {unit}"),
     }
 }
 

@@ -7,26 +7,29 @@ use std::time::{Duration, SystemTime};
 
 use minicbor::{Decode, Encode};
 
+use crate::closed::closed;
 use crate::config::ExecutionLimits;
 use crate::error::Error;
 use crate::value::Value;
 
-/// How a source is read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Encode, Decode)]
-#[cbor(index_only)]
-pub enum SourceKind {
-    /// A source that parses as a script and does not use `await` at its top level is a script, whose completion value
-    /// is the result; otherwise it is the body of an async function, where `return` gives the result, or a lone
-    /// expression with `await`, whose value is the result.
-    #[default]
-    #[n(0)]
-    Auto,
-    /// A script: the result is its completion value.
-    #[n(1)]
-    Script,
-    /// The body of an async function: the result is what it returns.
-    #[n(2)]
-    Function,
+closed! {
+    /// How a source is read.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Encode, Decode)]
+    #[cbor(index_only)]
+    pub enum SourceKind: i32, "kind" {
+        /// A source that parses as a script and does not use `await` at its top level is a script, whose completion value
+        /// is the result; otherwise it is the body of an async function, where `return` gives the result, or a lone
+        /// expression with `await`, whose value is the result.
+        #[default]
+        #[n(0)]
+        Auto = 0 "auto",
+        /// A script: the result is its completion value.
+        #[n(1)]
+        Script = 1 "script",
+        /// The body of an async function: the result is what it returns.
+        #[n(2)]
+        Function = 2 "function",
+    }
 }
 
 /// What is to be run: a text, or a [`Script`] that was compiled before.
@@ -146,38 +149,26 @@ pub type ConsoleHandler = Arc<dyn Fn(&ConsoleLine) + Send + Sync>;
 /// through [`ToolCall::reply`]. Blocking delays only its own execution.
 pub type ToolHandler = Arc<dyn Fn(ToolCall) + Send + Sync>;
 
-/// The level of a console line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
-#[cbor(index_only)]
-#[repr(i32)]
-pub enum ConsoleLevel {
-    /// `console.debug`, `console.trace`.
-    #[n(0)]
-    Debug = 0,
-    /// `console.log` and the methods that print like it.
-    #[n(1)]
-    Log = 1,
-    /// `console.info`.
-    #[n(2)]
-    Info = 2,
-    /// `console.warn`.
-    #[n(3)]
-    Warn = 3,
-    /// `console.error`, `console.assert`.
-    #[n(4)]
-    Error = 4,
-}
-
-impl ConsoleLevel {
-    /// The name in lower case.
-    pub fn name(self) -> &'static str {
-        match self {
-            ConsoleLevel::Debug => "debug",
-            ConsoleLevel::Log => "log",
-            ConsoleLevel::Info => "info",
-            ConsoleLevel::Warn => "warn",
-            ConsoleLevel::Error => "error",
-        }
+closed! {
+    /// The level of a console line.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+    #[cbor(index_only)]
+    pub enum ConsoleLevel: i32, "console level" {
+        /// `console.debug`, `console.trace`.
+        #[n(0)]
+        Debug = 0 "debug",
+        /// `console.log` and the methods that print like it.
+        #[n(1)]
+        Log = 1 "log",
+        /// `console.info`.
+        #[n(2)]
+        Info = 2 "info",
+        /// `console.warn`.
+        #[n(3)]
+        Warn = 3 "warn",
+        /// `console.error`, `console.assert`.
+        #[n(4)]
+        Error = 4 "error",
     }
 }
 

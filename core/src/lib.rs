@@ -18,6 +18,7 @@
 // Loom's models of the pool need no engine, so the crate is built without it then.
 #![cfg_attr(loom, allow(dead_code, unused_imports))]
 
+mod closed;
 mod config;
 mod contract;
 #[cfg(not(loom))]
@@ -27,6 +28,7 @@ mod execution;
 #[cfg(all(any(test, fuzzing), target_os = "linux", not(loom)))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod pending;
 mod pool;
 mod rate;
 mod sandbox;

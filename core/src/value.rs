@@ -129,6 +129,34 @@ impl Value {
         (size, deepest)
     }
 
+    /// Bytes of this process's memory that this value takes, for what is made of many small parts several times
+    /// [`Value::approximate_size`].
+    pub(crate) fn memory(&self) -> u64 {
+        /// What the allocator needs beside the bytes that it is asked for.
+        const BLOCK: usize = 16;
+        let block = |bytes: usize| if bytes == 0 { 0 } else { bytes + BLOCK };
+        let text = |text: &Option<String>| text.as_ref().map_or(0, |text| block(text.len()));
+        let mut bytes = size_of::<Value>();
+        self.walk(|value, _| {
+            bytes += match value {
+                Value::String(text) => block(text.len()),
+                Value::Bytes(content) => block(content.len()),
+                Value::BigInt(integer) => block(integer.bits().div_ceil(8) as usize),
+                Value::Array(items) | Value::Set(items) => block(size_of_val(&**items)),
+                Value::Map(entries) => block(size_of_val(&**entries)),
+                Value::Object(entries) => {
+                    block(size_of_val(&**entries)) + entries.iter().map(|(key, _)| block(key.len())).sum::<usize>()
+                }
+                Value::Error(error) => {
+                    let texts = block(error.name.len()) + block(error.message.len());
+                    block(size_of::<ErrorValue>()) + texts + text(&error.code) + text(&error.stack)
+                }
+                _ => 0,
+            }
+        });
+        bytes as u64
+    }
+
     /// Visits this value and all inside it, each with the depth that it has or, as a container, makes. Needs no native
     /// stack, however deep the value is.
     fn walk<'a>(&'a self, mut visit: impl FnMut(&'a Value, u32)) {
@@ -245,6 +273,20 @@ mod tests {
         for (value, size) in table {
             assert_eq!(value.approximate_size(), size, "{value:?}");
         }
+    }
+
+    #[test]
+    fn memory_counts_what_many_small_parts_take() {
+        let word = size_of::<Value>() as u64;
+        assert_eq!(Value::Null.memory(), word);
+        assert_eq!(Value::from("x".repeat(1000)).memory(), word + 1016);
+        assert_eq!(Value::from(vec![Value::Null; 1000]).memory(), 1001 * word + 16);
+        let keys: Value = (0..1000).map(|key| (format!("{key:03}"), Value::Null)).collect();
+        assert_eq!(keys.memory(), word + 16 + 1000 * (size_of::<String>() as u64 + word + 3 + 16));
+        // The presets of max_pending_bytes are made for this.
+        assert!(
+            Value::from(vec![Value::Null; 1000]).memory() <= 4 * Value::from(vec![Value::Null; 1000]).measure().0 + 64
+        );
     }
 
     #[test]

@@ -184,7 +184,46 @@ fn console_tool_calls_and_messages_are_limited() {
     let mut config = config(Isolation::Thread);
     config.limits.max_tool_calls = 10;
     let error = pool(config).run("for (;;) await callTool('echo')", Default::default()).unwrap_err();
-    assert_eq!(error, Error::ToolCallLimit { limit: 10, unit: LimitUnit::ToolCalls });
+    assert_eq!(error, Error::ToolCallLimit { limit: 10, unit: LimitUnit::ToolCalls, used: 11 });
+}
+
+/// What waiting calls and answers hold is memory of the host, outside of the worker's limit.
+#[test]
+fn what_waiting_calls_and_answers_hold_is_limited() {
+    let (expected, reason) = (Status::ToolCallLimit, RecycleReason::ToolCallLimit);
+    for bytes in [64 * 1024, MIB, 4 * MIB] {
+        let limit = |config: &mut PoolConfig| config.limits.max_pending_bytes = bytes;
+        // Half of the limit, and a little less: a call takes something beside its argument.
+        let text = |less: u64| format!("'x'.repeat({})", bytes / 2 - less);
+        let value = size_of::<Value>() as u64;
+        let nulls = |less: u64| format!("Array({}).fill(null)", (bytes / 2 - less) / value);
+        for (half, less) in [(text(0), text(500)), (nulls(0), nulls(500))] {
+            let over = format!("callTool('echo', {half}); callTool('echo', {half}); for (;;) {{}}");
+            let twice = format!("await Promise.all([callTool('echo', {less}), callTool('echo', {less})]);");
+            hold(limit, &over, &twice.repeat(3), expected, reason);
+        }
+    }
+    // Answers that the script does not take. A process has some in its socket.
+    let limit = |config: &mut PoolConfig| config.limits.max_pending_bytes = 4 * MIB;
+    let over = "for (let i = 0; i < 6; i++) callTool('text', 1e6); for (;;) {}";
+    let below = "for (let i = 0; i < 3; i++) callTool('text', 1e6); \
+                 for (let i = 0; i < 9; i++) await callTool('text', 1e6)";
+    hold(limit, over, below, expected, reason);
+    // One alone always has a place.
+    for isolation in ISOLATIONS {
+        let mut config = config(*isolation);
+        config.limits.max_pending_bytes = 0;
+        let pool = pool(config);
+        for source in ["await callTool('echo', Array(1e5).fill(null))", "await callTool('text', 1e6)"] {
+            assert_eq!(status(&pool, source), Status::Ok, "{source}");
+        }
+        let error = pool.run("callTool('echo'); callTool('echo', 'x'.repeat(1e6))", Default::default()).unwrap_err();
+        match &error {
+            Error::ToolCallLimit { limit: 0, unit: LimitUnit::PendingBytes, used } => assert!(*used > MIB / 2),
+            other => panic!("{other:?}"),
+        }
+        assert!(error.to_string().contains("max_pending_bytes is 0"), "{error}");
+    }
 }
 
 #[test]

@@ -7,8 +7,8 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use enclave_core::{
-    Error, ExecutionLimits, ExecutionOptions, Isolation, Pool, PoolConfig, Preset, RecycleReason, SandboxPart, Status,
-    ToolCall, Value,
+    Error, ExecutionLimits, ExecutionOptions, Isolation, LimitUnit, Pool, PoolConfig, Preset, RecycleReason,
+    SandboxPart, Status, ToolCall, Value,
 };
 
 #[global_allocator]
@@ -296,6 +296,29 @@ fn a_worker_that_dies_is_a_crash_with_its_signal_or_exit_code() {
         check_alive(&pool);
     }
     assert_eq!(pool.stats().recycles(RecycleReason::Crash), 5);
+}
+
+#[test]
+fn a_worker_that_counts_nothing_cannot_have_its_host_hold_more_than_the_limit() {
+    let held = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let keeper = held.clone();
+    let mut config = config(MISBEHAVING);
+    config.limits.max_pending_bytes = 1 << 20;
+    let pool = Pool::builder(config)
+        .tool_handler(Arc::new(move |call: ToolCall| keeper.lock().unwrap().push(call)))
+        .build()
+        .unwrap();
+    for _ in 0..3 {
+        match run(&pool, "misbehave calls 90 100000") {
+            Err(Error::ToolCallLimit { limit: 1_048_576, unit: LimitUnit::PendingBytes, used }) => {
+                assert!((1_048_577..1_200_000).contains(&used), "{used}");
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(std::mem::take(&mut *held.lock().unwrap()).len(), 10);
+        check_alive(&pool);
+    }
+    assert_eq!(pool.stats().recycles(RecycleReason::ToolCallLimit), 3);
 }
 
 #[test]

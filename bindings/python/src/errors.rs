@@ -41,7 +41,7 @@ pub(crate) fn exception<'py>(py: Python<'py>, error: &Error) -> PyResult<Bound<'
             fields.set_item("used_bytes", used)?;
             fields.set_item("limit", limit)?;
         }
-        Error::ConsoleLimit { limit, unit } | Error::ToolCallLimit { limit, unit } => {
+        Error::ConsoleLimit { limit, unit } | Error::ToolCallLimit { limit, unit, .. } => {
             fields.set_item("limit", limit)?;
             fields.set_item("unit", unit.to_string())?;
         }

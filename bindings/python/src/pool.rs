@@ -322,14 +322,13 @@ fn source(given: &Bound<'_, PyAny>) -> PyResult<Source> {
 }
 
 fn source_kind(kind: &Bound<'_, PyAny>) -> PyResult<SourceKind> {
-    match kind.extract::<String>().as_deref() {
-        Ok("auto") => Ok(SourceKind::Auto),
-        Ok("script") => Ok(SourceKind::Script),
-        Ok("function") => Ok(SourceKind::Function),
-        _ => {
+    let named = |text: String| SourceKind::ALL.into_iter().find(|known| known.name() == text);
+    match kind.extract().ok().and_then(named) {
+        Some(kind) => Ok(kind),
+        None => {
             let shown = kind.repr()?.to_string_lossy().into_owned();
-            let problem = format!("is {shown}; accepted are \"auto\", \"script\" and \"function\"");
-            Err(wrong_value(kind.py(), "kind", problem))
+            let accepted = settings::quoted(&SourceKind::ALL.map(SourceKind::name));
+            Err(wrong_value(kind.py(), "kind", format!("is {shown}; accepted are {accepted}")))
         }
     }
 }

@@ -11,7 +11,6 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyString};
 
 use crate::errors::{raise, wrong_type, wrong_value};
-use crate::stats;
 
 /// A type of field: how it is taken from Python, and given back.
 trait Field: Sized {
@@ -73,6 +72,7 @@ fields!(ExecutionLimits {
     timeout,
     cpu_time_limit,
     max_tool_calls,
+    max_pending_bytes,
     max_console_calls,
     max_console_output,
     max_value_depth,
@@ -211,20 +211,26 @@ impl Field for Option<Duration> {
     }
 }
 
+/// Names as an error lists them: in quotes, with an `and` before the last.
+pub(crate) fn quoted(names: &[&str]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
+    match &quoted[..] {
+        [others @ .., last] if !others.is_empty() => format!("{} and {last}", others.join(", ")),
+        all => all.concat(),
+    }
+}
+
 impl Field for Isolation {
     fn take(name: &str, given: &Bound<'_, PyAny>) -> PyResult<Self> {
-        match given.extract::<String>().as_deref() {
-            Ok("thread") => Ok(Isolation::Thread),
-            Ok("process") => Ok(Isolation::Process),
-            _ => {
-                let problem = format!("is {}; accepted are \"thread\" and \"process\"", shown(given));
-                Err(wrong_value(given.py(), name, problem))
-            }
-        }
+        let named = |text: String| Isolation::ALL.into_iter().find(|known| known.name() == text);
+        given.extract().ok().and_then(named).ok_or_else(|| {
+            let problem = format!("is {}; accepted are {}", shown(given), quoted(&Isolation::ALL.map(Isolation::name)));
+            wrong_value(given.py(), name, problem)
+        })
     }
 
     fn give<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        Ok(PyString::new(py, stats::isolation(*self)).into_any())
+        Ok(PyString::new(py, self.name()).into_any())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use enclave_core::{ConsoleLine, ExecutionStats, Histogram, Isolation, PoolStats, RecycleReason, Status};
+use enclave_core::{ConsoleLine, ExecutionStats, Histogram, PoolStats, RecycleReason, Status};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
@@ -53,17 +53,10 @@ pub(crate) fn pool<'py>(py: Python<'py>, stats: &PoolStats) -> PyResult<Bound<'p
     dict.set_item("memory_current", stats.memory_current)?;
     dict.set_item("memory_peak", stats.memory_peak)?;
     dict.set_item("uptime", seconds(stats.uptime))?;
-    dict.set_item("isolation", isolation(stats.isolation))?;
+    dict.set_item("isolation", stats.isolation.name())?;
     dict.set_item("sandbox_missing", PyTuple::new(py, stats.sandbox_missing.iter().map(|part| part.name()))?)?;
     dict.set_item("sandbox_violations", stats.sandbox_violations)?;
     Ok(dict)
-}
-
-pub(crate) fn isolation(isolation: Isolation) -> &'static str {
-    match isolation {
-        Isolation::Thread => "thread",
-        Isolation::Process => "process",
-    }
 }
 
 fn histogram<'py>(py: Python<'py>, times: &Histogram) -> PyResult<Bound<'py, PyDict>> {

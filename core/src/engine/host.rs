@@ -20,11 +20,12 @@ use mozjs::rust::wrappers2::{
 };
 
 use super::convert::{self, Budget, Failure};
-use super::interrupt::Answer;
+use super::interrupt::{Answer, Reply};
 use super::isolate::{Current, JsResult, State, Thrown, check};
 use super::{exception, jobs, memory, text};
 use crate::error::{Error, LimitUnit, Message};
 use crate::execution::{ToolCall, ToolError, ToolReply};
+use crate::pending;
 
 /// Runs the body of a function that script calls: nothing once the execution is being ended, and no panic gets out.
 ///
@@ -196,7 +197,7 @@ fn start_tool_call(
     let limits = &current.request.limits;
     if current.tool_calls.get() >= limits.max_tool_calls {
         let limit = limits.max_tool_calls.into();
-        return Err(state.kill(Error::ToolCallLimit { limit, unit: LimitUnit::ToolCalls }));
+        return Err(state.kill(Error::ToolCallLimit { limit, unit: LimitUnit::ToolCalls, used: limit + 1 }));
     }
     check_pending(state, &current)?;
     send_message(state, &current)?;
@@ -222,13 +223,19 @@ fn start_tool_call(
         return Err(Thrown);
     }
     check_pending(state, &current)?;
+    let bytes = pending::of_call(&name, &value);
+    state.link.call(bytes).map_err(|error| state.kill(error))?;
     // The argument counts until it is answered: the host has it so long.
     current.pending_tool_calls.borrow_mut().insert(call_id, promise.get(), room)?;
     args.rval().set(ObjectValue(promise.get()));
 
     let execution_id = current.request.id;
     let link = state.link.clone();
-    let reply = ToolReply::new(move |result| link.answer(execution_id, Answer { call_id, result }));
+    let (max_size, max_depth) = (current.request.max_message_size, limits.max_value_depth);
+    let reply = ToolReply::new(move |result| {
+        let reply = Reply::new(result, max_size, max_depth);
+        link.answer(execution_id, bytes, Answer { call_id, reply });
+    });
     if let Some(host) = current.host() {
         host.tool_call(ToolCall { execution_id, name, args: value, reply });
     }
@@ -240,7 +247,7 @@ fn check_pending(state: &State, current: &Current) -> JsResult<()> {
     let pending = current.pending_tool_calls.borrow().len();
     if pending >= current.request.max_pending_tool_calls as usize {
         let limit = current.request.max_pending_tool_calls.into();
-        return Err(state.kill(Error::ToolCallLimit { limit, unit: LimitUnit::PendingToolCalls }));
+        return Err(state.kill(Error::ToolCallLimit { limit, unit: LimitUnit::PendingToolCalls, used: limit + 1 }));
     }
     Ok(())
 }
@@ -288,25 +295,22 @@ pub(super) fn settle_tool_call(cx: &mut JSContext, state: &State, answer: Answer
     };
     rooted!(&in(cx) let promise = promise);
     rooted!(&in(cx) let mut value = UndefinedValue());
-    let limit = current.request.max_message_size;
-    let max_depth = current.request.limits.max_value_depth;
-    let fulfilled = match &answer.result {
-        Ok(reply) => match reply.measure() {
-            (size, _) if size > limit => {
-                make_too_large(cx, state, Message::ToolReply, value.handle_mut())?;
-                false
-            }
-            (_, depth) if depth > max_depth => {
-                let message = format!("the tool's reply is nested deeper than max_value_depth, {max_depth}");
-                exception::make(cx, "RangeError", &message, None, value.handle_mut())?;
-                false
-            }
-            _ => {
-                convert::from_value(cx, reply, value.handle_mut())?;
-                true
-            }
-        },
-        Err(ToolError { name, message, code }) => {
+    let fulfilled = match &answer.reply {
+        Reply::Value(reply) => {
+            convert::from_value(cx, reply, value.handle_mut())?;
+            true
+        }
+        Reply::TooLarge => {
+            make_too_large(cx, state, Message::ToolReply, value.handle_mut())?;
+            false
+        }
+        Reply::TooDeep => {
+            let max_depth = current.request.limits.max_value_depth;
+            let message = format!("the tool's reply is nested deeper than max_value_depth, {max_depth}");
+            exception::make(cx, "RangeError", &message, None, value.handle_mut())?;
+            false
+        }
+        Reply::Error(ToolError { name, message, code }) => {
             exception::make(cx, name, message, code.as_deref(), value.handle_mut())?;
             false
         }

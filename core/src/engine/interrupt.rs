@@ -7,6 +7,7 @@
 //! to end asks again until it does (the supervisor does), and every way from our code into script looks at the word
 //! first: the job loop, conversion, every host function.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -14,7 +15,9 @@ use std::time::{Duration, Instant};
 use mozjs::rust::ThreadSafeJSContext;
 
 use crate::contract::{Control, KillReason};
+use crate::error::Error;
 use crate::execution::ToolError;
+use crate::pending::{self, Pending};
 use crate::sync::{Bell, Watch, lock, read_clock};
 use crate::value::Value;
 
@@ -37,7 +40,39 @@ pub(super) enum Killed {
 /// An answer to a tool call.
 pub(super) struct Answer {
     pub call_id: u64,
-    pub result: Result<Value, ToolError>,
+    pub reply: Reply,
+}
+
+/// What a tool has answered, as far as it may reach the script.
+pub(super) enum Reply {
+    Value(Value),
+    Error(ToolError),
+    /// Larger than `max_message_size`.
+    TooLarge,
+    /// Deeper than `max_value_depth`.
+    TooDeep,
+}
+
+impl Reply {
+    pub(super) fn new(result: Result<Value, ToolError>, max_message_size: u64, max_depth: u32) -> Self {
+        match result {
+            Ok(value) => match value.measure() {
+                (size, _) if size > max_message_size => Reply::TooLarge,
+                (_, depth) if depth > max_depth => Reply::TooDeep,
+                _ => Reply::Value(value),
+            },
+            Err(error) => Reply::Error(error),
+        }
+    }
+
+    /// Bytes that it holds until the script has it.
+    fn bytes(&self) -> u64 {
+        match self {
+            Reply::Value(value) => pending::of_answer(Ok(value)),
+            Reply::Error(error) => pending::of_answer(Err(error)),
+            Reply::TooLarge | Reply::TooDeep => 0,
+        }
+    }
 }
 
 /// What threads other than the worker's may touch of an isolate.
@@ -57,7 +92,9 @@ pub(crate) struct Link {
 #[derive(Default)]
 struct Answers {
     execution_id: u64,
-    waiting: Vec<Answer>,
+    /// Each with the bytes that it holds.
+    waiting: VecDeque<(Answer, u64)>,
+    pending: Pending,
 }
 
 impl Link {
@@ -84,10 +121,11 @@ impl Link {
         *lock(&self.thread) = None;
     }
 
-    pub(super) fn begin(&self, execution_id: u64) {
+    pub(super) fn begin(&self, execution_id: u64, max_pending_bytes: u64) {
         let mut answers = self.answers();
         answers.execution_id = execution_id;
         answers.waiting.clear();
+        answers.pending = Pending::new(max_pending_bytes);
         self.word.store(execution_id << 8, Ordering::SeqCst);
     }
 
@@ -136,18 +174,48 @@ impl Link {
         self.context.request_interrupt_callback_can_wait();
     }
 
-    pub(super) fn answer(&self, execution_id: u64, answer: Answer) {
-        let mut answers = self.answers();
-        if answers.execution_id == execution_id {
-            answers.waiting.push(answer);
-            drop(answers);
-            self.bell.ring();
-        }
+    /// A tool call of the running execution is to be made that holds so many bytes.
+    pub(super) fn call(&self, bytes: u64) -> Result<(), Error> {
+        self.answers().pending.take(bytes)
     }
 
-    /// The answers that have come, without waiting.
-    pub(super) fn take_answers(&self) -> Vec<Answer> {
-        std::mem::take(&mut self.answers().waiting)
+    /// The answer to a call that held `call_bytes`. If it is too much to be kept, the execution ends.
+    pub(super) fn answer(&self, execution_id: u64, call_bytes: u64, answer: Answer) {
+        let bytes = answer.reply.bytes();
+        let mut answers = self.answers();
+        if answers.execution_id != execution_id {
+            return;
+        }
+        answers.pending.give_back(call_bytes);
+        if answers.pending.take(bytes).is_ok() {
+            answers.waiting.push_back((answer, bytes));
+        } else {
+            let idle = execution_id << 8;
+            let killed = idle | INTERNAL_KILL;
+            if self.word.compare_exchange(idle, killed, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+                self.context.request_interrupt_callback();
+            }
+        }
+        drop(answers);
+        self.bell.ring();
+    }
+
+    /// The error of an execution for which an answer, or a call, was too much.
+    pub(super) fn pending_error(&self) -> Option<Error> {
+        self.answers().pending.check().err()
+    }
+
+    /// How many answers have come.
+    pub(super) fn answers_waiting(&self) -> usize {
+        self.answers().waiting.len()
+    }
+
+    /// The next answer that has come, without waiting.
+    pub(super) fn take_answer(&self) -> Option<Answer> {
+        let mut answers = self.answers();
+        let (answer, bytes) = answers.waiting.pop_front()?;
+        answers.pending.give_back(bytes);
+        Some(answer)
     }
 
     /// Sleeps until there is an answer, the execution is killed or `until` has come.
@@ -203,7 +271,7 @@ impl Control for Link {
 }
 
 fn reason(word: u64) -> Option<KillReason> {
-    KillReason::ALL.into_iter().find(|reason| *reason as u64 == word & 0xff)
+    KillReason::from_number(word as u8)
 }
 
 /// CPU time of the calling thread.

@@ -170,7 +170,10 @@ impl State {
         let current = self.current.borrow();
         match killed {
             Killed::Outside(reason) => reason.error(&current.request.limits),
-            Killed::Inside => current.kill_error.borrow_mut().take().unwrap_or_else(|| self.ledger.error()),
+            Killed::Inside => {
+                let error = current.kill_error.borrow_mut().take();
+                error.or_else(|| self.link.pending_error()).unwrap_or_else(|| self.ledger.error())
+            }
         }
     }
 }
@@ -324,7 +327,7 @@ impl Isolate {
         let host = unsafe { std::mem::transmute::<NonNull<dyn Host + '_>, NonNull<dyn Host>>(NonNull::from(host)) };
         *self.state.current.borrow_mut() = Current::new(request.clone(), Some(host), thread_cpu_time());
         self.state.ledger.begin();
-        self.state.link.begin(request.id);
+        self.state.link.begin(request.id, request.limits.max_pending_bytes);
 
         let result = catch_unwind(AssertUnwindSafe(|| self.run()));
 

@@ -139,9 +139,10 @@ fn turn(cx: &mut JSContext, state: &State) -> Result<(), Stop> {
     {
         host.receive(Some(Instant::now()));
     }
-    let answers = state.link.take_answers();
-    if !answers.is_empty() {
-        for answer in answers {
+    let answers = state.link.answers_waiting();
+    if answers > 0 {
+        // One by one: those that are left are still held for the execution.
+        for answer in (0..answers).map_while(|_| state.link.take_answer()) {
             if state.killed() {
                 return Err(Stop::Thrown);
             }

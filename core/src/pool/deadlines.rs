@@ -11,132 +11,16 @@
 //!
 //! [`Control`]: crate::contract::Control
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::effects::{Effects, Ended};
-use super::state::{Phase, Running, Slot, Stage, State};
+use super::effects::Effects;
+use super::patience::{IDLE_CPU, Kill, Patience};
+use super::slot::{Slot, Stage};
+use super::state::{Phase, State};
 use super::stats::WorkerRecycled;
-use crate::contract::{Control, KillReason, RecycleReason};
+use crate::contract::{KillReason, RecycleReason};
 use crate::error::Error;
 use crate::execution::ExecutionStats;
-
-/// How long the pool waits for things that should not take long.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
-    /// From the kill until a worker that has not come back is set aside, if it has worked on meanwhile. One that could
-    /// not, because the machine is busy or a callback waits, has [`STARVED`] times as long.
-    pub kill: Duration,
-    /// From the deadline of a shutdown until workers that tidy up, start or leave are set aside.
-    pub shutdown: Duration,
-    /// How long the first in the queue waits for a worker that tidies up before another is started.
-    pub rest: Duration,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Patience { kill: Duration::from_millis(30), shutdown: Duration::from_secs(1), rest: Duration::from_millis(10) }
-    }
-}
-
-impl Patience {
-    /// How long no worker is started after this many starts in a row have failed: 100 ms, doubled up to 10 s.
-    pub(super) fn start_retry(&self, failures: u32) -> Duration {
-        Duration::from_millis(100 << failures.saturating_sub(1).min(7)).min(Duration::from_secs(10))
-    }
-}
-
-/// See [`Patience::kill`].
-const STARVED: u32 = 4;
-
-/// CPU time that an idle worker may use: what is left to do after an outcome was told, on the slowest machine.
-const IDLE_CPU: Duration = Duration::from_millis(250);
-
-/// A kill that was asked for.
-#[derive(Clone, Copy)]
-pub(super) struct Kill {
-    pub reason: KillReason,
-    since: Instant,
-    /// CPU time of the worker then.
-    cpu: Option<Duration>,
-    /// When to ask again.
-    again: Instant,
-}
-
-impl Kill {
-    const SOONEST: Duration = Duration::from_millis(5);
-    const LATEST: Duration = Duration::from_millis(250);
-
-    fn new(reason: KillReason, control: Option<&Arc<dyn Control>>, now: Instant) -> Self {
-        let cpu = control.and_then(|control| control.cpu_time());
-        Kill { reason, since: now, cpu, again: now + Kill::SOONEST }
-    }
-
-    /// Whether the worker has had time enough to stop.
-    fn is_ignored(&self, grace: Duration, control: Option<&Arc<dyn Control>>, now: Instant) -> bool {
-        let worked = || {
-            let cpu = control.and_then(|control| control.cpu_time()).unwrap_or_default();
-            self.cpu.is_none_or(|before| cpu.saturating_sub(before) >= grace / 2)
-        };
-        self.since + grace * STARVED <= now || (self.since + grace <= now && worked())
-    }
-
-    /// Asks again if it is time to. The pauses grow with the time that has passed: 5 ms at first, 250 ms after 2 s.
-    fn repeat(&mut self, execution: u64, control: Option<&Arc<dyn Control>>, now: Instant, effects: &mut Effects) {
-        if self.again <= now {
-            let passed = now.saturating_duration_since(self.since);
-            self.again = now + (passed / 8).clamp(Kill::SOONEST, Kill::LATEST);
-            effects.kill(control, execution, self.reason);
-        }
-    }
-}
-
-/// The CPU time of an execution.
-pub(super) struct CpuWatch {
-    /// What its worker had used before; none if it cannot be told.
-    base: Option<Duration>,
-    limit: Option<Duration>,
-    /// The limit cannot be reached before.
-    look_at: Option<Instant>,
-}
-
-impl CpuWatch {
-    pub(super) fn new(base: Option<Duration>, limit: Option<Duration>, now: Instant) -> Self {
-        // A thread uses at most as much CPU time as time passes.
-        CpuWatch { base, limit, look_at: base.and(limit).map(|limit| now + limit) }
-    }
-
-    fn used(&self, control: Option<&Arc<dyn Control>>) -> Option<Duration> {
-        control?.cpu_time()?.checked_sub(self.base?)
-    }
-
-    /// Whether the limit is passed; looks if it may be.
-    fn is_over(&mut self, control: Option<&Arc<dyn Control>>, now: Instant) -> bool {
-        let (Some(limit), Some(_)) = (self.limit, self.look_at.filter(|at| *at <= now)) else { return false };
-        match self.used(control) {
-            Some(used) if used >= limit => true,
-            Some(used) => {
-                self.look_at = Some(now + (limit - used).max(Duration::from_millis(1)));
-                false
-            }
-            // The clock is gone, or went back: nothing to measure any more.
-            None => {
-                self.look_at = None;
-                false
-            }
-        }
-    }
-}
-
-impl Running {
-    /// When something may be due.
-    pub(super) fn next_look(&self) -> Instant {
-        match &self.kill {
-            Some(kill) => kill.again,
-            None => self.cpu.look_at.map_or(self.deadline, |at| at.min(self.deadline)),
-        }
-    }
-}
 
 impl State {
     /// Ends an execution with CANCELLED: at once if it waits, through its worker if it runs.
@@ -241,9 +125,17 @@ impl State {
                 Some(kill) if kill.is_ignored(self.rules.patience.kill, slot.control.as_ref(), now) => {
                     self.set_aside_executing(worker, now, effects);
                 }
-                Some(kill) => kill.repeat(running.id, slot.control.as_ref(), now, effects),
+                Some(kill) => {
+                    if kill.repeat(now) {
+                        effects.kill(slot.control.as_ref(), running.id, kill.reason);
+                    }
+                }
             },
-            Stage::SetAside(Some((execution, kill))) => kill.repeat(*execution, slot.control.as_ref(), now, effects),
+            Stage::SetAside(Some((execution, kill))) => {
+                if kill.repeat(now) {
+                    effects.kill(slot.control.as_ref(), *execution, kill.reason);
+                }
+            }
             Stage::SetAside(None) => {}
             Stage::Starting | Stage::Idle { .. } | Stage::Called | Stage::Resting | Stage::Recycling(_) => {
                 if closing.is_some_and(|deadline| deadline + self.rules.patience.shutdown <= now) {
@@ -256,27 +148,25 @@ impl State {
     /// Ends an execution without its worker, which does not come back.
     fn set_aside_executing(&mut self, worker: u64, now: Instant, effects: &mut Effects) {
         let Some(Stage::Executing(running)) = self.enter(worker, Stage::SetAside(None)) else { return };
-        let Running { id, completer, host, limits, started, queue_wait, cpu, kill, .. } = *running;
-        let (Some(slot), Some(kill)) = (self.workers.get_mut(&worker), kill) else { return };
-        slot.stage = Stage::SetAside(Some((id, kill)));
+        let (Some(slot), Some(kill)) = (self.workers.get_mut(&worker), running.kill) else { return };
+        slot.stage = Stage::SetAside(Some((running.id, kill)));
         effects.abandoned.extend(slot.control.clone());
-        let (tool_calls, console_calls) = host.calls();
+        let (tool_calls, console_calls) = running.host.calls();
         let stats = ExecutionStats {
-            execution_id: id,
-            worker_id: Some(worker),
-            queue_wait,
-            run_time: now.saturating_duration_since(started),
-            cpu_time: cpu.used(slot.control.as_ref()).unwrap_or_default(),
+            run_time: now.saturating_duration_since(running.started),
+            cpu_time: running.cpu.used(slot.control.as_ref()).unwrap_or_default(),
             peak_memory: slot.memory,
             tool_calls,
             console_calls,
+            ..ExecutionStats::default()
         };
         let event = slot.recycled(worker, RecycleReason::Unresponsive, now);
         self.tell_recycled(event, effects);
         self.metrics.recycled(RecycleReason::Unresponsive);
         self.metrics.ran(stats.run_time);
         self.owe(effects);
-        self.end(Ended { completer, result: Err(kill.reason.error(&limits)), stats, host, request: None }, effects);
+        let error = kill.reason.error(&running.limits);
+        self.end(running.into_ended(worker, Err(error), stats), effects);
     }
 
     /// Gives up waiting for a worker at the end of a shutdown.
@@ -339,7 +229,7 @@ impl State {
 
     fn idle_since(&self, worker: u64) -> Option<Instant> {
         match self.workers.get(&worker)?.stage {
-            Stage::Idle { since } => Some(since),
+            Stage::Idle { idle_since } => Some(idle_since),
             _ => None,
         }
     }
@@ -349,8 +239,7 @@ impl State {
         let Patience { kill: grace, shutdown, rest } = self.rules.patience;
         let workers = self.workers.values().filter_map(|slot| match &slot.stage {
             Stage::Executing(running) => {
-                let kill = running.kill.map(|kill| kill.since);
-                let set_aside = kill.map(|since| [since + grace, since + grace * STARVED]);
+                let set_aside = running.kill.map(|kill| kill.set_aside_at(grace));
                 set_aside.into_iter().flatten().filter(|at| *at > now).chain([running.next_look()]).min()
             }
             Stage::SetAside(Some((_, kill))) => Some(kill.again),

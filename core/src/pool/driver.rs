@@ -5,9 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::callback;
-use super::host::ExecutionHost;
+use super::effects::{After, Assignment, Next};
 use super::shared::{Shared, Waiting};
-use super::state::{After, Assignment, Next};
+use super::tools::ExecutionHost;
 use crate::contract::{Host, Launcher, Pause, RecycleReason, Report, Request, Worker};
 use crate::error::{Error, panic_message};
 use crate::execution::{ConsoleLine, ExecutionStats, ToolCall};
@@ -20,11 +20,13 @@ pub(super) fn drive<L: Launcher>(shared: &Arc<Shared>, launcher: &L, id: u64) {
     // However this ends, the worker's place becomes free.
     let place = Place { shared, id };
     let launched = catch_unwind(AssertUnwindSafe(|| launcher.launch(id)));
-    match launched.unwrap_or_else(|panic| Err(startup(panic_message(&*panic)))) {
+    match launched.unwrap_or_else(|panic| Err(Error::Internal { message: panic_message(&*panic) })) {
         Ok(worker) => serve(shared, worker, Waiting { id, bell, watch: Watch::default() }),
         Err(error) => {
             let error = match error {
-                Error::WorkerStartup { .. } | Error::Unsupported { .. } => error,
+                Error::Unsupported { .. } | Error::WorkerStartup { .. } => error,
+                // The engine has not said what it lacks.
+                Error::Internal { message } => startup(message + &shortage()),
                 other => startup(other.to_string()),
             };
             shared.update(|state, now, effects| state.start_failed(id, error, now, effects));
@@ -35,6 +37,27 @@ pub(super) fn drive<L: Launcher>(shared: &Arc<Shared>, launcher: &L, id: u64) {
 
 pub(super) fn startup(cause: String) -> Error {
     Error::WorkerStartup { cause }
+}
+
+/// What may be behind a start that fails for no reason of its own: workers need much address space, of which they use
+/// little.
+#[cfg(all(target_os = "linux", not(loom)))]
+fn shortage() -> String {
+    /// More than any worker needs.
+    const PLENTY: u64 = 8 << 30;
+    match rustix::process::getrlimit(rustix::process::Resource::As).current {
+        Some(limit) if limit < PLENTY => format!(
+            " (the address space of this process is limited to {} MiB, RLIMIT_AS or ulimit -v; workers that are threads \
+             need more than 2 GiB)",
+            limit >> 20
+        ),
+        _ => String::new(),
+    }
+}
+
+#[cfg(not(all(target_os = "linux", not(loom))))]
+fn shortage() -> String {
+    String::new()
 }
 
 /// A worker's place in the pool, which it leaves when this is dropped.

@@ -1,19 +1,15 @@
-//! What a transition wants done outside of the pool's lock: waking, killing, publishing outcomes, calling the host.
-//!
-//! The host's code runs on the thread that made the transition, except for the supervisor's: it must never wait for
-//! the host, so it hands such code to the notifier.
+//! What a transition wants done outside of the pool's lock (waking, killing, publishing outcomes, calling the host), and
+//! what it tells the driver that made it. Data only: `perform` does it.
 
 use std::sync::Arc;
 
-use super::callback;
-use super::host::ExecutionHost;
-use super::shared::Shared;
-use super::state::Slot;
+use super::completer::{Announcement, Completer};
+use super::slot::{Running, Slot};
 use super::stats::WorkerRecycled;
-use super::ticket::Completer;
-use crate::contract::{Control, KillReason, Request};
+use super::tools::ExecutionHost;
+use crate::contract::{Control, KillReason, Pause, Request};
 use crate::error::Error;
-use crate::execution::{ExecutionStats, Outcome};
+use crate::execution::ExecutionStats;
 use crate::sync::Bell;
 use crate::value::Value;
 
@@ -57,6 +53,55 @@ pub(super) struct Ended {
     pub request: Option<Request>,
 }
 
+impl Running {
+    /// The execution has ended on this worker, which says so much of it.
+    pub(super) fn into_ended(self, worker: u64, result: Result<Value, Error>, stats: ExecutionStats) -> Ended {
+        let Running { id, completer, host, queue_wait, .. } = self;
+        let stats = ExecutionStats { execution_id: id, worker_id: Some(worker), queue_wait, ..stats };
+        Ended { completer, result, stats, host, request: None }
+    }
+}
+
+/// Something that the host is to be told, or that follows when it has been.
+pub(super) enum Notice {
+    /// An execution has ended, with what is to be dropped after that.
+    Ended { announcement: Announcement, host: Arc<ExecutionHost>, request: Option<Request> },
+    /// A worker has left.
+    Recycled(WorkerRecycled),
+    /// So many deliveries that the state counts are made.
+    Settle(usize),
+}
+
+/// An execution that waits.
+pub(super) struct Job {
+    pub request: Request,
+    pub host: Arc<ExecutionHost>,
+    pub completer: Completer,
+}
+
+/// What a driver is given to run.
+pub(super) struct Assignment {
+    pub request: Request,
+    pub host: Arc<ExecutionHost>,
+}
+
+/// What a driver that looks for work finds.
+pub(super) enum Next {
+    Execute(Box<Assignment>),
+    /// Nothing: wait to be notified, and look again.
+    Wait,
+    /// Nothing for so long that there is time for housekeeping: look again after it.
+    Rest,
+    /// The worker is to leave.
+    Leave,
+}
+
+/// What a driver does after an execution.
+pub(super) enum After {
+    Rest(Pause),
+    Leave,
+}
+
 impl Effects {
     /// An execution is to be stopped.
     pub(super) fn kill(&mut self, control: Option<&Arc<dyn Control>>, execution: u64, reason: KillReason) {
@@ -65,60 +110,10 @@ impl Effects {
         }
     }
 
-    /// Does it all on this thread.
-    pub(super) fn perform(self, shared: &Shared) {
-        self.notify(shared);
-        for ended in self.ended {
-            let Ended { completer, result, stats, host, request } = ended;
-            completer.complete(Outcome { result, stats, console: host.take_console() }).call(shared.id);
-            // Dropping these may drop closures of the host.
-            callback::call(shared.id, || drop((host, request)));
-        }
-        for event in self.recycled {
-            shared.tell_recycled(&event);
-        }
-        shared.settle(self.owed);
-    }
-
-    /// Does it on this thread, but for the host's code, which the notifier gets.
-    pub(super) fn perform_without_host(self, shared: &Shared) {
-        self.notify(shared);
-        for ended in self.ended {
-            let Ended { completer, result, stats, host, request } = ended;
-            let announcement = completer.complete(Outcome { result, stats, console: host.take_console() });
-            let pool = shared.id;
-            shared.notifier.post(move |_| {
-                announcement.call(pool);
-                drop((host, request));
-            });
-        }
-        for event in self.recycled {
-            shared.notifier.post(move |shared| shared.tell_recycled(&event));
-        }
-        let owed = self.owed;
-        if owed > 0 {
-            shared.notifier.post(move |shared| shared.settle(owed));
-        }
-    }
-
     /// Whether there is nothing to do.
     pub(super) fn is_empty(&self) -> bool {
         let Effects { wake, poke, lifecycle, kills, abandoned, ended, recycled, owed: _, gone } = self;
         let none = wake.is_empty() && kills.is_empty() && abandoned.is_empty() && ended.is_empty();
         none && recycled.is_empty() && gone.is_empty() && !poke && !lifecycle
-    }
-
-    fn notify(&self, shared: &Shared) {
-        self.wake.iter().for_each(|bell| bell.ring());
-        if self.poke {
-            shared.supervisor.notify_one();
-        }
-        if self.lifecycle {
-            shared.lifecycle.notify_all();
-        }
-        for KillRequest { control, execution, reason } in &self.kills {
-            control.kill(*execution, *reason);
-        }
-        self.abandoned.iter().for_each(|control| control.abandon());
     }
 }

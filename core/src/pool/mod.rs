@@ -9,12 +9,12 @@
 //! * The *notifier* ([`notifier`]) calls the host for the supervisor, so that limits never wait for the host.
 //!
 //! All that is decided, is decided in one place, [`state`], under one lock that is held for about a microsecond and
-//! never while foreign code runs; `deadlines` is its part that deals with time. What follows from a decision is done
-//! after the lock is released ([`effects`]).
+//! never while foreign code runs; [`deadlines`] is its part that deals with time. What follows from a decision is data
+//! ([`effects`]), which is done after the lock is released ([`perform`]). `README.md` in this folder has the map.
 //!
 //! # An execution ends exactly once
 //!
-//! Its [`Completer`](ticket::Completer) is in the queue, then with its worker's slot in the state. Whoever takes it out
+//! Its [`Completer`](completer::Completer) is in the queue, then with its worker's slot in the state. Whoever takes it out
 //! of there, under the lock, ends the execution: the driver that finishes, the supervisor on a timeout, the caller who
 //! cancels or shuts down. It exists once and is used up, so the others have nothing left to end.
 //!
@@ -25,239 +25,49 @@
 //! have gone too, the supervisor ends, and the notifier after it. All threads hold the [`Shared`], so nothing that
 //! they use is freed before they end; handles of executions do not.
 
+mod admission;
+mod builder;
 mod callback;
+mod completer;
 mod deadlines;
 mod driver;
 mod effects;
+mod execution;
 mod fork;
-mod host;
+mod inbox;
 #[cfg(all(test, loom))]
+#[path = "tests/loom.rs"]
 mod loom;
 mod notifier;
+mod patience;
+mod perform;
 mod queue;
 mod shared;
+mod slot;
 mod state;
 mod stats;
 mod supervisor;
 #[cfg(all(test, not(loom)))]
 mod tests;
-mod ticket;
+mod tools;
 mod validate;
 
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use self::deadlines::Patience;
-use self::driver::startup;
-use self::host::{ExecutionHost, Tools};
-use self::notifier::Notifier;
-use self::shared::{Callbacks, Shared};
-use self::state::{Job, Phase, State};
-use self::stats::Traffic;
+pub use self::builder::PoolBuilder;
+use self::completer::Callback;
+pub use self::execution::Execution;
+use self::shared::Shared;
+use self::state::Phase;
 pub use self::stats::{Histogram, PoolStats, WorkerCounts, WorkerRecycled};
-use self::ticket::Callback;
-pub use self::ticket::Execution;
-use crate::config::{Isolation, MAX_DURATION, PoolConfig};
-use crate::contract::{Launcher, Request};
+use crate::config::{MAX_DURATION, PoolConfig};
 use crate::error::Error;
-use crate::execution::{ConsoleHandler, ExecutionOptions, Outcome, Script, Source, ToolHandler};
-use crate::sync::{Condvar, JoinHandle, Mutex, Watch, lock, now, spawn};
+use crate::execution::{ExecutionOptions, Outcome, Script, Source, ToolHandler};
+use crate::sync::{lock, now};
 use crate::value::Value;
-
-/// Stack of supervisor and notifier; the latter runs the host's code.
-const STACK_SIZE: usize = 2 * 1024 * 1024;
-
-/// Makes a [`Pool`] with callbacks. From [`Pool::builder`].
-///
-/// Callbacks may run on several threads at once, except that those of one execution come one after the other, as do
-/// stats updates. They should return soon: one that blocks holds up its own execution, worker or successors, never
-/// the limits of others. In a callback, what would wait for the same pool ([`Pool::run`], [`Execution::wait`],
-/// [`Pool::shutdown`]) gives INVALID_STATE. A panic in a callback ends there.
-pub struct PoolBuilder {
-    config: PoolConfig,
-    callbacks: Callbacks,
-    tools: Tools,
-    /// The first name that is none.
-    invalid: Option<Error>,
-    patience: Patience,
-    soft_memory_limit: bool,
-}
-
-impl PoolBuilder {
-    fn new(config: PoolConfig) -> Self {
-        PoolBuilder {
-            config,
-            callbacks: Callbacks::default(),
-            tools: Tools::default(),
-            invalid: None,
-            patience: Patience::default(),
-            soft_memory_limit: false,
-        }
-    }
-
-    /// Is told of every worker that has left, on a thread of the pool.
-    pub fn on_worker_recycled(mut self, callback: impl Fn(&WorkerRecycled) + Send + Sync + 'static) -> Self {
-        self.callbacks.worker_recycled = Some(Box::new(callback));
-        self
-    }
-
-    /// Receives the stats every [`stats_interval`](PoolConfig::stats_interval), on a thread of the pool.
-    pub fn on_stats_update(mut self, callback: impl Fn(&PoolStats) + Send + Sync + 'static) -> Self {
-        self.callbacks.stats_update = Some(Box::new(callback));
-        self
-    }
-
-    /// Receives the console lines of executions that have no [`on_console`](ExecutionOptions::on_console) of their own.
-    pub fn on_console(mut self, handler: ConsoleHandler) -> Self {
-        self.callbacks.console = Some(handler);
-        self
-    }
-
-    /// Answers tool calls that no named tool answers, of executions that have no
-    /// [`tool_handler`](ExecutionOptions::tool_handler) of their own.
-    pub fn tool_handler(mut self, handler: ToolHandler) -> Self {
-        self.tools.catch_all = Some(handler);
-        self
-    }
-
-    /// Registers a tool, in place of one of the same name; see [`Pool::register_tool`]. A name that is not accepted
-    /// makes [`PoolBuilder::build`] fail.
-    pub fn tool(mut self, name: impl Into<String>, handler: ToolHandler) -> Self {
-        let name = name.into();
-        match validate::tool_name(&name) {
-            Ok(()) => self.tools.insert(name, handler),
-            Err(error) => {
-                self.invalid.get_or_insert(error);
-            }
-        }
-        self
-    }
-
-    /// Accepts that [`memory_limit_per_worker`](PoolConfig::memory_limit_per_worker) is not enforced exactly, in a program
-    /// that was linked without the flags of this crate's `build.rs` (`DEP_ENCLAVE_CORE_LINK_ARGS`) or without
-    /// [`HostAllocator`](crate::HostAllocator) as its global allocator. Without this, [`PoolBuilder::build`] refuses
-    /// there. `libenclave` and the bindings have both.
-    pub fn accept_soft_memory_limit(mut self) -> Self {
-        self.soft_memory_limit = true;
-        self
-    }
-
-    /// Makes the pool. With [`warm_on_init`](PoolConfig::warm_on_init) it returns when `min_workers` have started.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::InvalidArgument`] for a setting or a tool's name, [`Error::Unsupported`] for a setting that is not
-    /// available; [`Error::WorkerStartup`] if a thread or a worker cannot be started (none is left then);
-    /// [`Error::Forked`].
-    #[cfg(not(loom))]
-    pub fn build(self) -> Result<Pool, Error> {
-        use crate::worker::{process, thread};
-        match self.config.isolation {
-            Isolation::Thread => {
-                let launcher = thread::ThreadLauncher::new(&self.config);
-                self.require_exact_memory(&launcher)?;
-                self.build_with(launcher, thread::STACK_SIZE)
-            }
-            Isolation::Process => {
-                // Before the executable is looked for.
-                fork::check()?;
-                self.config.validate()?;
-                let launcher = process::ProcessLauncher::new(&self.config, new_pool_id())?;
-                self.require_exact_memory(&launcher)?;
-                self.build_with(launcher, process::STACK_SIZE)
-            }
-        }
-    }
-
-    /// Refuses workers that cannot enforce their memory limit exactly, unless that was accepted.
-    fn require_exact_memory(&self, launcher: &impl Launcher) -> Result<(), Error> {
-        if self.soft_memory_limit || launcher.memory_is_exact() {
-            return Ok(());
-        }
-        Err(Error::Unsupported {
-            feature: "memory_limit_per_worker".into(),
-            reason: "this program was linked without the allocation wrappers of enclave-core or has another global \
-                     allocator than HostAllocator; link it with DEP_ENCLAVE_CORE_LINK_ARGS, or call \
-                     accept_soft_memory_limit"
-                .into(),
-        })
-    }
-
-    /// Makes a pool of these workers.
-    pub(crate) fn build_with(self, launcher: impl Launcher, stack_size: usize) -> Result<Pool, Error> {
-        fork::check()?;
-        self.config.validate()?;
-        if let Some(error) = self.invalid {
-            return Err(error);
-        }
-        fork::watch();
-        let warm = self.config.warm_on_init;
-        let shared = self.share(launcher, stack_size);
-        *lock(&shared.notifier_thread) = Some(start_thread(&shared, "enclave-notifier", Notifier::run)?);
-        match start_thread(&shared, "enclave-supervisor", supervisor::run) {
-            Ok(thread) => *lock(&shared.supervisor_thread) = Some(thread),
-            Err(error) => {
-                shared.notifier.close();
-                return Err(error);
-            }
-        }
-        let pool = Pool { shared: ManuallyDrop::new(shared) };
-        if warm {
-            pool.shared.update(|state, now, effects| state.warm_up(now, effects));
-            let started = pool.shared.wait_lifecycle(None, |state| state.warmed_up());
-            if let Some(Err(error)) = started {
-                pool.end(Duration::ZERO);
-                return Err(error);
-            }
-        }
-        Ok(pool)
-    }
-
-    /// What the threads of the pool will share.
-    fn share(self, launcher: impl Launcher, stack_size: usize) -> Arc<Shared> {
-        let launcher = Arc::new(launcher);
-        Arc::new(Shared {
-            id: new_pool_id(),
-            state: Mutex::new(State::new(&self.config, self.patience, now())),
-            limits: Arc::new(self.config.limits.clone()),
-            config: self.config,
-            callbacks: self.callbacks,
-            tools: Mutex::new(Arc::new(self.tools)),
-            traffic: Arc::new(Traffic::default()),
-            supervisor: Condvar::new(),
-            lifecycle: Condvar::new(),
-            watch: Watch::default(),
-            notifier: Notifier::default(),
-            spawn: Box::new(move |shared, worker| {
-                let (shared, launcher) = (shared.clone(), launcher.clone());
-                let name = format!("enclave-worker-{worker}");
-                spawn(name, stack_size, move || driver::drive(&shared, &*launcher, worker))
-            }),
-            supervisor_thread: Mutex::default(),
-            notifier_thread: Mutex::default(),
-        })
-    }
-}
-
-impl fmt::Debug for PoolBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PoolBuilder").field("config", &self.config).finish_non_exhaustive()
-    }
-}
-
-fn new_pool_id() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    NEXT.fetch_add(1, Ordering::Relaxed)
-}
-
-fn start_thread(shared: &Arc<Shared>, name: &str, body: fn(&Arc<Shared>)) -> Result<JoinHandle<()>, Error> {
-    let shared = shared.clone();
-    spawn(name.to_owned(), STACK_SIZE, move || body(&shared))
-        .map_err(|error| startup(format!("the thread {name} could not be made: {error}")))
-}
 
 /// A bounded queue of executions, served by workers that come and go with the load.
 ///
@@ -274,6 +84,11 @@ impl Pool {
     #[cfg(not(loom))]
     pub fn new(config: PoolConfig) -> Result<Pool, Error> {
         Pool::builder(config).build()
+    }
+
+    /// The pool of these threads.
+    fn of(shared: Arc<Shared>) -> Pool {
+        Pool { shared: ManuallyDrop::new(shared) }
     }
 
     /// Begins a pool with callbacks.
@@ -295,7 +110,7 @@ impl Pool {
     /// a source, or globals together, above `max_message_size`. [`Error::WorkerCrashed`] if all workers are stuck.
     /// [`Error::Forked`].
     pub fn submit(&self, source: impl Into<Source>, options: ExecutionOptions) -> Result<Execution, Error> {
-        self.admit(source.into(), options, None)
+        self.submit_source(source.into(), options, None)
     }
 
     /// Submits a source and returns at once; `on_complete` is called with the outcome, once, on the thread that made
@@ -310,7 +125,7 @@ impl Pool {
         options: ExecutionOptions,
         on_complete: impl FnOnce(Arc<Outcome>) + Send + 'static,
     ) -> Result<Execution, Error> {
-        self.admit(source.into(), options, Some(Box::new(on_complete)))
+        self.submit_source(source.into(), options, Some(Box::new(on_complete)))
     }
 
     /// Runs a source and gives its value.
@@ -377,18 +192,18 @@ impl Pool {
         let script = Script { source, kind: options.kind, filename };
         let ExecutionOptions { filename, limits, .. } = options;
         let options = ExecutionOptions { filename, limits, ..ExecutionOptions::default() };
-        let execution = admit(&self.shared, Source::from(&script), true, options, on_complete)?;
+        let execution = admission::admit(&self.shared, Source::from(&script), true, options, on_complete)?;
         Ok((script, execution))
     }
 
-    fn admit(
+    fn submit_source(
         &self,
         source: Source,
         options: ExecutionOptions,
         on_complete: Option<Callback>,
     ) -> Result<Execution, Error> {
         fork::check()?;
-        admit(&self.shared, source, false, options, on_complete)
+        admission::admit(&self.shared, source, false, options, on_complete)
     }
 
     /// Registers a tool for executions submitted from now on, in place of one of the same name. It answers
@@ -404,13 +219,8 @@ impl Pool {
         if !lock(&self.shared.state).is_open() {
             return Err(Error::PoolClosed);
         }
-        let before = {
-            let mut tools = lock(&self.shared.tools);
-            let mut changed = Tools::clone(&tools);
-            changed.insert(name, handler);
-            std::mem::replace(&mut *tools, Arc::new(changed))
-        };
-        // Outside of the lock: it may hold the last reference to a handler of the host.
+        let before = Arc::make_mut(&mut *lock(&self.shared.tools)).insert(name, handler);
+        // Outside of the lock: it may be the last reference to a handler of the host.
         drop(before);
         Ok(())
     }
@@ -458,7 +268,7 @@ impl Pool {
         for thread in workers.into_iter().chain(lock(&shared.supervisor_thread).take()) {
             let _ = thread.join();
         }
-        if shared.notifier.flush(until)
+        if shared.notices.flush(until)
             && let Some(thread) = lock(&shared.notifier_thread).take()
         {
             let _ = thread.join();
@@ -485,52 +295,5 @@ impl Drop for Pool {
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool").field("config", self.config()).finish_non_exhaustive()
-    }
-}
-
-/// Validates a submission and puts it into the queue.
-fn admit(
-    shared: &Arc<Shared>,
-    source: Source,
-    only_compile: bool,
-    mut options: ExecutionOptions,
-    on_complete: Option<Callback>,
-) -> Result<Execution, Error> {
-    let Source { text, script } = source;
-    let compiled = script.is_some();
-    let limits = options.limits.take().map_or_else(|| shared.limits.clone(), Arc::new);
-    if let Err(error) = validate::submission(&text, &options, &limits, &shared.config) {
-        shared.update(|state, _, _| state.refused(&error));
-        return Err(error);
-    }
-    let tools = lock(&shared.tools).clone().with(std::mem::take(&mut options.tools));
-    let config = &shared.config;
-    let (kind, filename) = script.unwrap_or_else(|| {
-        let filename = options.filename.take().map_or_else(|| validate::DEFAULT_FILENAME.into(), Arc::from);
-        (options.kind, filename)
-    });
-    let request = Request {
-        id: 0,
-        source: text,
-        compiled,
-        only_compile,
-        kind,
-        filename,
-        globals: std::mem::take(&mut options.globals).into(),
-        limits,
-        tools: tools.names(),
-        max_message_size: config.max_message_size,
-        max_messages_per_second: config.max_messages_per_second,
-        max_pending_tool_calls: config.max_pending_tool_calls,
-    };
-    let (completer, execution) = ticket::pair(shared, on_complete);
-    let host = Arc::new(ExecutionHost::new(shared, tools, options));
-    let job = Box::new(Job { request, host, completer });
-    match shared.update(|state, now, effects| state.submit(job, now, effects)) {
-        Ok(id) => Ok(execution(id)),
-        Err((job, error)) => {
-            job.completer.abandon();
-            Err(error)
-        }
     }
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::callback;
-use super::deadlines::Patience;
-use super::effects::Effects;
-use super::host::Tools;
-use super::notifier::Notifier;
-use super::state::{Next, State};
+use super::effects::{Effects, Next, Notice};
+use super::inbox::Inbox;
+use super::patience::Patience;
+use super::state::State;
 use super::stats::{PoolStats, Traffic, WorkerRecycled};
+use super::tools::Tools;
 use crate::config::{ExecutionLimits, PoolConfig};
 use crate::execution::ConsoleHandler;
 use crate::sync::{Bell, Condvar, JoinHandle, Mutex, Watch, lock, now, wait_until};
@@ -52,7 +52,8 @@ pub(super) struct Shared {
     pub lifecycle: Condvar,
     /// Of those who wait for outcomes.
     pub watch: Watch,
-    pub notifier: Notifier,
+    /// For the notifier.
+    pub notices: Inbox<Notice>,
     pub spawn: Spawn,
     /// Until shutdown joins it.
     pub supervisor_thread: Mutex<Option<JoinHandle<()>>>,

@@ -1,34 +1,14 @@
 //! The state of a pool and its transitions: pure, told what time it is, and always called under the pool's one lock.
 //!
 //! A transition changes the counts and lists what is to be done outside of the lock as [`Effects`]; it calls no foreign
-//! code but [`Control::cpu_time`]. This file has the states, the way of an execution through them and the way of a
-//! worker; `deadlines.rs` has what time does to them.
-//!
-//! # A worker's states
-//!
-//! ```text
-//! Starting -> Resting <> Idle -> Called -> Executing -> Resting ...
-//!     |          |         |        |          |   \
-//!     v          +---------+--------+--------> |    +-> SetAside -> (ends when it can)
-//! (start fails)                            Recycling -> (gone)
-//! ```
-//!
-//! * *Starting*: its driver thread is to be made or launches the engine.
-//! * *Idle*: its driver sleeps, and its id is in `idle`.
-//! * *Called*: taken out of `idle` and notified; it will look at the queue.
-//! * *Resting*: it tidies up and will then look at the queue. It does so after each execution, and once more after it has
-//!   been idle for a moment.
-//! * *Executing*: runs an execution, whose completer is here.
-//! * *Recycling*: it will leave, and its driver knows or will know when it looks.
-//! * *SetAside*: it did not come back in time, and counts no more.
-//!
-//! The first five are *live*; never more than `max_workers` are. Recycling workers count beside them, so that the
-//! replacement need not wait for the old one to tidy up; never more than twice `max_workers` are live or recycling.
+//! code but [`Control::cpu_time`]. This file has the way of an execution through the stages of a worker ([`Stage`]) and the
+//! way of a worker; `deadlines.rs` has what time does to them. It is one long file because its transitions must be
+//! read together.
 //!
 //! # Why no wake-up is lost
 //!
 //! Every transition ends in [`State::balance`], which establishes: if more executions wait than workers are called,
-//! nobody is idle; if more wait than workers are about to look at the queue, as many are starting as may. A worker
+//! nobody is idle; if more wait than workers are about to look at the queue, as many are starting as may at once. A worker
 //! goes idle only in [`State::next`], under the same lock, after it found the queue empty. So an execution that waits
 //! always has a worker that will look, or no worker may be had; and whatever changes that (a worker gone, a start that
 //! failed, a back-off that is over) is a transition too.
@@ -37,54 +17,27 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::deadlines::{CpuWatch, Kill, Patience};
-use super::effects::{Effects, Ended};
-use super::host::ExecutionHost;
+use super::effects::{After, Assignment, Effects, Ended, Job, Next};
+use super::patience::{CpuWatch, Patience};
 use super::queue::Queue;
-use super::stats::{Metrics, PoolStats, Traffic, WorkerCounts, WorkerRecycled};
-use super::ticket::Completer;
-use crate::config::{ExecutionLimits, Isolation, PoolConfig};
-use crate::contract::{Control, Pause, RecycleReason, Report, Request};
+use super::slot::{Census, Running, Slot, Stage, Start};
+use super::stats::{Metrics, PoolStats, Traffic, WorkerRecycled};
+use crate::config::{Isolation, PoolConfig};
+use crate::contract::{Control, Pause, RecycleReason, Report};
 use crate::error::Error;
 use crate::execution::ExecutionStats;
 use crate::sandbox::Parts;
-use crate::sync::{Bell, JoinHandle};
+use crate::sync::{JoinHandle, cores};
 
 /// Workers set aside for each of `max_workers`, at which no worker is started any more.
 const SET_ASIDE_PER_WORKER: usize = 2;
 
+/// Workers that start at once, for each core. Starting is work; more of them at once would all be slow together, until
+/// they seem not to start at all.
+pub(super) const STARTS_PER_CORE: usize = 4;
+
 /// Pause between two looks at idle worker processes; one that has died meanwhile is also noticed when it is needed.
 const LOOK_FOR_DEAD: Duration = Duration::from_secs(1);
-
-/// An execution that waits.
-pub(super) struct Job {
-    pub request: Request,
-    pub host: Arc<ExecutionHost>,
-    pub completer: Completer,
-}
-
-/// What a driver is given to run.
-pub(super) struct Assignment {
-    pub request: Request,
-    pub host: Arc<ExecutionHost>,
-}
-
-/// What a driver that looks for work finds.
-pub(super) enum Next {
-    Execute(Box<Assignment>),
-    /// Nothing: wait to be notified, and look again.
-    Wait,
-    /// Nothing for so long that there is time for housekeeping: look again after it.
-    Rest,
-    /// The worker is to leave.
-    Leave,
-}
-
-/// What a driver does after an execution.
-pub(super) enum After {
-    Rest(Pause),
-    Leave,
-}
 
 pub(super) struct State {
     pub(super) rules: Rules,
@@ -117,6 +70,8 @@ pub(super) struct State {
 pub(super) struct Rules {
     pub min_workers: usize,
     pub max_workers: usize,
+    /// Most workers that start at once; the rest wait for these.
+    pub max_starting: usize,
     pub max_executions: u64,
     pub max_queue_size: usize,
     pub queue_timeout: Duration,
@@ -137,109 +92,13 @@ pub(super) enum Phase {
     Closed,
 }
 
-/// Starting workers.
-#[derive(Default)]
-pub(super) struct Start {
-    /// Workers whose thread the supervisor is to make.
-    pub wanted: Vec<u64>,
-    /// Starts that have failed in a row.
-    failures: u32,
-    /// No start before then, unless nothing else can serve what waits.
-    pub retry_at: Option<Instant>,
-    /// The first error since the pool was made.
-    pub first_error: Option<Error>,
-}
-
-pub(super) struct Slot {
-    pub stage: Stage,
-    since: Instant,
-    executions: u64,
-    /// Since when it has had nothing to do, if it rests only because of that.
-    idle_since: Option<Instant>,
-    /// Its CPU time when it was first looked at since it is idle.
-    pub idle_cpu: Option<Duration>,
-    pub memory: u64,
-    pub control: Option<Arc<dyn Control>>,
-    /// Wakes its driver.
-    pub bell: Arc<Bell>,
-    thread: Option<JoinHandle<()>>,
-}
-
-pub(super) enum Stage {
-    Starting,
-    Idle {
-        since: Instant,
-    },
-    Called,
-    Resting,
-    Executing(Box<Running>),
-    Recycling(RecycleReason),
-    /// With the execution that it is stuck in.
-    SetAside(Option<(u64, Kill)>),
-}
-
-/// An execution on a worker.
-pub(super) struct Running {
-    pub id: u64,
-    pub completer: Completer,
-    pub host: Arc<ExecutionHost>,
-    pub limits: Arc<ExecutionLimits>,
-    pub started: Instant,
-    pub queue_wait: Duration,
-    pub deadline: Instant,
-    pub cpu: CpuWatch,
-    pub kill: Option<Kill>,
-}
-
-/// How many workers are in each stage.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Census {
-    pub starting: usize,
-    pub idle: usize,
-    pub called: usize,
-    pub resting: usize,
-    pub executing: usize,
-    pub recycling: usize,
-    pub set_aside: usize,
-    /// Workers whose thread sleeps for ever; they are no workers any more, but hold what they held.
-    pub lost: usize,
-}
-
-impl Census {
-    fn of(&mut self, stage: &Stage) -> &mut usize {
-        match stage {
-            Stage::Starting => &mut self.starting,
-            Stage::Idle { .. } => &mut self.idle,
-            Stage::Called => &mut self.called,
-            Stage::Resting => &mut self.resting,
-            Stage::Executing(_) => &mut self.executing,
-            Stage::Recycling(_) => &mut self.recycling,
-            Stage::SetAside(_) => &mut self.set_aside,
-        }
-    }
-
-    /// Workers that count against `max_workers`.
-    pub(super) fn live(&self) -> usize {
-        self.starting + self.idle + self.called + self.resting + self.executing
-    }
-
-    fn counts(&self) -> WorkerCounts {
-        WorkerCounts {
-            starting: self.starting,
-            idle: self.idle + self.called + self.resting,
-            executing: self.executing,
-            recycling: self.recycling,
-            set_aside: self.set_aside + self.lost,
-        }
-    }
-}
-
 impl State {
     pub(super) fn new(config: &PoolConfig, patience: Patience, now: Instant) -> Self {
         State {
             rules: Rules {
                 min_workers: config.min_workers,
                 max_workers: config.max_workers,
+                max_starting: STARTS_PER_CORE * cores(),
                 max_executions: config.max_executions_per_worker,
                 max_queue_size: config.max_queue_size,
                 queue_timeout: config.queue_timeout,
@@ -374,8 +233,8 @@ impl State {
     /// An idle worker takes the time for housekeeping; false if it has something else to do.
     pub(super) fn rest(&mut self, worker: u64) -> bool {
         let Some(slot) = self.workers.get_mut(&worker) else { return false };
-        let Stage::Idle { since } = slot.stage else { return false };
-        slot.idle_since = Some(since);
+        let Stage::Idle { idle_since } = slot.stage else { return false };
+        slot.idle_before_rest = Some(idle_since);
         self.idle.retain(|idle| *idle != worker);
         self.enter(worker, Stage::Resting);
         true
@@ -384,12 +243,13 @@ impl State {
     /// A worker has nothing to do, since now or since before it rested.
     fn be_idle(&mut self, worker: u64, now: Instant) {
         let Some(slot) = self.workers.get_mut(&worker) else { return };
-        let since = slot.idle_since.take().unwrap_or(now);
+        let idle_since = slot.idle_before_rest.take().unwrap_or(now);
         slot.idle_cpu = None;
-        let earlier = |id: &u64| !matches!(self.workers[id].stage, Stage::Idle { since: other } if other > since);
+        let earlier =
+            |id: &u64| !matches!(self.workers[id].stage, Stage::Idle { idle_since: other } if other > idle_since);
         let place = self.idle.iter().rposition(earlier).map_or(0, |last| last + 1);
         self.idle.insert(place, worker);
-        self.enter(worker, Stage::Idle { since });
+        self.enter(worker, Stage::Idle { idle_since });
     }
 
     fn assign(
@@ -419,7 +279,7 @@ impl State {
         self.enter(worker, Stage::Executing(Box::new(running)));
         if let Some(slot) = self.workers.get_mut(&worker) {
             slot.executions += 1;
-            slot.idle_since = None;
+            slot.idle_before_rest = None;
         }
         Box::new(Assignment { request, host })
     }
@@ -451,10 +311,8 @@ impl State {
             None => self.enter(worker, Stage::Resting),
         };
         if let Some(Stage::Executing(running)) = after {
-            let Running { id, completer, host, queue_wait, .. } = *running;
-            let stats = ExecutionStats { execution_id: id, worker_id: Some(worker), queue_wait, ..report.stats };
-            self.metrics.ran(stats.run_time);
-            self.end(Ended { completer, result: report.result, stats, host, request: None }, effects);
+            self.metrics.ran(report.stats.run_time);
+            self.end(running.into_ended(worker, report.result, report.stats), effects);
         }
         self.balance(now, effects);
         match reason {
@@ -571,7 +429,8 @@ impl State {
         }
         loop {
             let too_few = self.warm && self.census.live() < self.rules.min_workers;
-            if !(too_few || self.queue.len() > self.coming(now)) || self.startable(now) == 0 {
+            let may_start = self.census.starting < self.rules.max_starting && self.startable(now) > 0;
+            if !(too_few || self.queue.len() > self.coming(now)) || !may_start {
                 break;
             }
             let id = self.next_worker;
@@ -673,6 +532,8 @@ impl State {
             }
         }
         effects.lifecycle = true;
+        // The next may start.
+        self.balance(now, effects);
     }
 
     /// A worker could not be started. What waits for nobody else is answered.
@@ -717,14 +578,12 @@ impl State {
         self.lost.push(worker);
         self.census.lost += 1;
         if let Stage::Executing(running) = std::mem::replace(&mut slot.stage, Stage::Starting) {
-            let Running { id, completer, host, queue_wait, .. } = *running;
-            let stats = ExecutionStats { execution_id: id, worker_id: Some(worker), queue_wait, ..report.stats };
-            self.metrics.ran(stats.run_time);
+            self.metrics.ran(report.stats.run_time);
             let reason = report.condemned.unwrap_or(RecycleReason::Crash);
             self.metrics.recycled(reason);
             self.tell_recycled(slot.recycled(worker, reason, now), effects);
             self.owe(effects);
-            self.end(Ended { completer, result: report.result, stats, host, request: None }, effects);
+            self.end(running.into_ended(worker, report.result, report.stats), effects);
         }
         effects.gone.push(slot);
         self.balance(now, effects);
@@ -735,11 +594,9 @@ impl State {
         let Some(mut slot) = self.remove(worker) else { return };
         if let Stage::Executing(running) = std::mem::replace(&mut slot.stage, Stage::Starting) {
             // Only a bug of ours leads here.
-            let Running { id, completer, host, queue_wait, .. } = *running;
-            let stats = ExecutionStats { execution_id: id, worker_id: Some(worker), queue_wait, ..Default::default() };
             let error = Error::Internal { message: "a worker ended in the middle of an execution".into() };
             self.metrics.recycled(RecycleReason::Internal);
-            self.end(Ended { completer, result: Err(error), stats, host, request: None }, effects);
+            self.end(running.into_ended(worker, Err(error), ExecutionStats::default()), effects);
         }
         effects.gone.push(slot);
         self.balance(now, effects);
@@ -754,27 +611,5 @@ impl State {
             self.idle.retain(|idle| *idle != worker);
         }
         Some(slot)
-    }
-}
-
-impl Slot {
-    fn new(now: Instant) -> Self {
-        Slot {
-            stage: Stage::Starting,
-            since: now,
-            executions: 0,
-            idle_since: None,
-            idle_cpu: None,
-            memory: 0,
-            control: None,
-            bell: Arc::default(),
-            thread: None,
-        }
-    }
-
-    /// What there is to say of a worker that leaves.
-    pub(super) fn recycled(&self, worker_id: u64, reason: RecycleReason, now: Instant) -> WorkerRecycled {
-        let age = now.saturating_duration_since(self.since);
-        WorkerRecycled { worker_id, reason, executions: self.executions, age }
     }
 }

@@ -46,8 +46,8 @@ pub struct PoolStats {
     pub sandbox_missing: Vec<SandboxPart>,
     /// Executions whose worker process the kernel has killed for a system call that the sandbox forbids.
     pub sandbox_violations: u64,
-    executions: [u64; Status::ALL.len()],
-    recycles: [u64; RecycleReason::ALL.len()],
+    executions: [u64; Status::COUNT],
+    recycles: [u64; RecycleReason::COUNT],
 }
 
 impl PoolStats {
@@ -145,8 +145,8 @@ pub(super) struct Metrics {
     isolation: Isolation,
     pub sandbox_missing: Parts,
     sandbox_violations: u64,
-    executions: [u64; Status::ALL.len()],
-    recycles: [u64; RecycleReason::ALL.len()],
+    executions: [u64; Status::COUNT],
+    recycles: [u64; RecycleReason::COUNT],
     queue_wait: Times,
     run_time: Times,
     memory_current: u64,
@@ -162,8 +162,8 @@ impl Metrics {
             isolation,
             sandbox_missing: Parts::default(),
             sandbox_violations: 0,
-            executions: [0; Status::ALL.len()],
-            recycles: [0; RecycleReason::ALL.len()],
+            executions: [0; Status::COUNT],
+            recycles: [0; RecycleReason::COUNT],
             queue_wait: Times::new(),
             run_time: Times::new(),
             memory_current: 0,

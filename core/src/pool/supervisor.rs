@@ -27,7 +27,7 @@ pub(super) fn run(shared: &Arc<Shared>) {
     }) {
         sleep(shared);
     }
-    shared.notifier.close();
+    shared.notices.close();
 }
 
 /// Does what is due. True if nothing will ever be due again.

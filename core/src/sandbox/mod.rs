@@ -12,7 +12,7 @@
 //!
 //! A part that the kernel does not have is reported, not an error here: [`SandboxPart`].
 
-use std::fmt;
+use crate::closed::closed;
 
 #[cfg(all(target_os = "linux", not(loom)))]
 mod linux;
@@ -24,48 +24,21 @@ pub(crate) use linux::{
     Budget, Group, Memory, address_space_problem, close_files, close_system, detach, drop_capabilities, parent_is,
 };
 
-/// A part of the sandbox around a worker process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u32)]
-pub enum SandboxPart {
-    /// The filter of system calls. [`require_seccomp`](crate::PoolConfig::require_seccomp) insists on it.
-    Seccomp = 1,
-    /// No file can be opened, by landlock. The filter of system calls refuses that too.
-    LandlockFiles = 2,
-    /// No TCP port can be bound or connected to, by landlock (Linux 6.7). The filter of system calls refuses that too,
-    /// with all other sockets, so that [`require_sandbox`](crate::PoolConfig::require_sandbox) does without this part.
-    LandlockNetwork = 4,
-    /// Limits of memory, files, processes and core dumps.
-    ResourceLimits = 8,
-    /// The group of [`PoolConfig::cgroup`](crate::PoolConfig::cgroup), where one is configured.
-    Cgroup = 16,
-}
-
-impl SandboxPart {
-    /// Every part.
-    pub const ALL: [SandboxPart; 5] = [
-        SandboxPart::Seccomp,
-        SandboxPart::LandlockFiles,
-        SandboxPart::LandlockNetwork,
-        SandboxPart::ResourceLimits,
-        SandboxPart::Cgroup,
-    ];
-
-    /// The name in lower case, such as `landlock_files`.
-    pub fn name(self) -> &'static str {
-        match self {
-            SandboxPart::Seccomp => "seccomp",
-            SandboxPart::LandlockFiles => "landlock_files",
-            SandboxPart::LandlockNetwork => "landlock_network",
-            SandboxPart::ResourceLimits => "resource_limits",
-            SandboxPart::Cgroup => "cgroup",
-        }
-    }
-}
-
-impl fmt::Display for SandboxPart {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+closed! {
+    /// A part of the sandbox around a worker process.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum SandboxPart: u32, "sandbox part" {
+        /// The filter of system calls. [`require_seccomp`](crate::PoolConfig::require_seccomp) insists on it.
+        Seccomp = 1 "seccomp",
+        /// No file can be opened, by landlock. The filter of system calls refuses that too.
+        LandlockFiles = 2 "landlock_files",
+        /// No TCP port can be bound or connected to, by landlock (Linux 6.7). The filter of system calls refuses that too,
+        /// with all other sockets, so that [`require_sandbox`](crate::PoolConfig::require_sandbox) does without this part.
+        LandlockNetwork = 4 "landlock_network",
+        /// Limits of memory, files, processes and core dumps.
+        ResourceLimits = 8 "resource_limits",
+        /// The group of [`PoolConfig::cgroup`](crate::PoolConfig::cgroup), where one is configured.
+        Cgroup = 16 "cgroup",
     }
 }
 

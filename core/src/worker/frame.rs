@@ -162,6 +162,8 @@ struct Limits {
     allow_code_generation: bool,
     #[n(9)]
     allow_wasm: bool,
+    #[n(10)]
+    max_pending_bytes: u64,
 }
 
 /// How a tool call was answered.
@@ -301,6 +303,12 @@ pub(super) enum End {
         reason: String,
         #[n(1)]
         signal: Option<i32>,
+    },
+    /// Waiting tool calls and answers held too much.
+    #[n(13)]
+    PendingBytes {
+        #[n(0)]
+        used: u64,
     },
 }
 
@@ -454,6 +462,7 @@ impl From<&ExecutionLimits> for Limits {
             timeout,
             cpu_time_limit,
             max_tool_calls,
+            max_pending_bytes,
             max_console_calls,
             max_console_output,
             max_value_depth,
@@ -466,6 +475,7 @@ impl From<&ExecutionLimits> for Limits {
             timeout_ns: nanoseconds(timeout),
             cpu_time_limit_ns: cpu_time_limit.map(nanoseconds),
             max_tool_calls,
+            max_pending_bytes,
             max_console_calls,
             max_console_output,
             max_value_depth,
@@ -483,6 +493,7 @@ impl From<Limits> for ExecutionLimits {
             timeout_ns,
             cpu_time_limit_ns,
             max_tool_calls,
+            max_pending_bytes,
             max_console_calls,
             max_console_output,
             max_value_depth,
@@ -495,6 +506,7 @@ impl From<Limits> for ExecutionLimits {
             timeout: Duration::from_nanos(timeout_ns),
             cpu_time_limit: cpu_time_limit_ns.map(Duration::from_nanos),
             max_tool_calls,
+            max_pending_bytes,
             max_console_calls,
             max_console_output,
             max_value_depth,
@@ -590,6 +602,7 @@ impl From<Error> for End {
             Error::Timeout { .. } | Error::CpuLimit { .. } | Error::Cancelled | Error::PoolClosed => End::Killed,
             Error::MemoryLimit { used, .. } => End::MemoryLimit { used },
             Error::ConsoleLimit { unit, .. } => End::ConsoleLimit(unit),
+            Error::ToolCallLimit { unit: LimitUnit::PendingBytes, used, .. } => End::PendingBytes { used },
             Error::ToolCallLimit { unit, .. } => End::ToolCallLimit(unit),
             Error::MessageFlood { .. } => End::MessageFlood,
             Error::MessageTooLarge { what, .. } => End::MessageTooLarge(what),
@@ -631,7 +644,7 @@ impl End {
                 let limit = match unit {
                     LimitUnit::Bytes => limits.max_console_output,
                     LimitUnit::Calls => limits.max_console_calls.into(),
-                    LimitUnit::ToolCalls | LimitUnit::PendingToolCalls => {
+                    LimitUnit::ToolCalls | LimitUnit::PendingToolCalls | LimitUnit::PendingBytes => {
                         return Err(Malformed(format!("the console is not limited in {unit}")));
                     }
                 };
@@ -641,11 +654,16 @@ impl End {
                 let limit = match unit {
                     LimitUnit::ToolCalls => limits.max_tool_calls,
                     LimitUnit::PendingToolCalls => request.max_pending_tool_calls,
-                    LimitUnit::Calls | LimitUnit::Bytes => {
+                    LimitUnit::Calls | LimitUnit::Bytes | LimitUnit::PendingBytes => {
                         return Err(Malformed(format!("tool calls are not limited in {unit}")));
                     }
                 };
-                Error::ToolCallLimit { limit: limit.into(), unit }
+                let limit = u64::from(limit);
+                Error::ToolCallLimit { limit, unit, used: limit + 1 }
+            }
+            End::PendingBytes { used } => {
+                let limit = limits.max_pending_bytes;
+                Error::ToolCallLimit { limit, unit: LimitUnit::PendingBytes, used: used.max(limit) }
             }
             End::MessageFlood => Error::MessageFlood { limit: request.max_messages_per_second },
             End::MessageTooLarge(what) => Error::MessageTooLarge { what, limit: request.max_message_size },
@@ -731,6 +749,7 @@ mod tests {
             timeout,
             cpu_time_limit,
             max_tool_calls,
+            max_pending_bytes,
             max_console_calls,
             max_console_output,
             max_value_depth,
@@ -741,21 +760,24 @@ mod tests {
         } = ExecutionLimits::default();
         assert_eq!(cpu_time_limit, None);
         let time = || (1..=MAX_DURATION.as_nanos() as u64).prop_map(Duration::from_nanos);
+        let bytes = |default: u64| any::<u64>().prop_filter("the default", move |limit| *limit != default);
         let other = |default: u32| any::<u32>().prop_filter("the default", move |limit| *limit != default);
         (
             time().prop_filter("the default", move |limit| *limit != timeout),
             time().prop_map(Some),
             other(max_tool_calls),
+            bytes(max_pending_bytes),
             other(max_console_calls),
-            any::<u64>().prop_filter("the default", move |limit| *limit != max_console_output),
+            bytes(max_console_output),
             other(max_value_depth),
         )
             .prop_map(
-                move |(timeout, cpu_time_limit, tool_calls, console_calls, console_output, value_depth)| {
+                move |(timeout, cpu_time_limit, tool_calls, pending, console_calls, console_output, value_depth)| {
                     ExecutionLimits {
                         timeout,
                         cpu_time_limit,
                         max_tool_calls: tool_calls,
+                        max_pending_bytes: pending,
                         max_console_calls: console_calls,
                         max_console_output: console_output,
                         max_value_depth: value_depth,
@@ -811,11 +833,9 @@ mod tests {
                 Error::ConsoleLimit { limit: limits.max_console_output, unit: LimitUnit::Bytes },
             ],
             Status::ToolCallLimit => vec![
-                Error::ToolCallLimit { limit: limits.max_tool_calls.into(), unit: LimitUnit::ToolCalls },
-                Error::ToolCallLimit {
-                    limit: request.max_pending_tool_calls.into(),
-                    unit: LimitUnit::PendingToolCalls,
-                },
+                Error::ToolCallLimit { limit: 100, unit: LimitUnit::ToolCalls, used: 101 },
+                Error::ToolCallLimit { limit: 12, unit: LimitUnit::PendingToolCalls, used: 13 },
+                Error::ToolCallLimit { limit: 13, unit: LimitUnit::PendingBytes, used: 99 },
             ],
             Status::MessageFlood => vec![Error::MessageFlood { limit: request.max_messages_per_second }],
             Status::MessageTooLarge => [
@@ -847,7 +867,7 @@ mod tests {
             filename: "söme.js".into(),
             globals: vec![("a".into(), Value::Array(vec![Value::Undefined, Value::from("x"), Value::Number(-0.0)]))]
                 .into(),
-            limits: ExecutionLimits { max_value_depth: 5, ..ExecutionLimits::default() }.into(),
+            limits: ExecutionLimits { max_value_depth: 5, max_pending_bytes: 13, ..ExecutionLimits::default() }.into(),
             tools: vec!["one".to_owned(), "two".to_owned()].into(),
             max_message_size: 1 << 20,
             max_messages_per_second: 11,

@@ -34,6 +34,7 @@ use crate::config::PoolConfig;
 use crate::contract::{Control, Host, KillReason, Launcher, Pause, RecycleReason, Report, Request, RestDue, Worker};
 use crate::error::Error;
 use crate::execution::{ConsoleLine, ExecutionStats, ToolCall, ToolReply, is_tool_name};
+use crate::pending::{self, Pending};
 use crate::sandbox::{Budget, Group, Parts, SandboxPart};
 use crate::sync::{Watch, lock, read_clock};
 use crate::value::Value;
@@ -115,6 +116,7 @@ impl ProcessLauncher {
                 incoming: Incoming::new(frame::MAX_GREETING),
                 sending: VecDeque::new(),
                 sent: 0,
+                answered: 0,
             },
             channel: Arc::new(Channel {
                 handle: process.handle.clone(),
@@ -155,6 +157,7 @@ impl ProcessLauncher {
                 Ok(Some(ready)) => break ready,
                 Ok(None) if !died => {}
                 Err(Trouble::Protocol(what)) => return Err(self.startup(format!("is no worker of ours: {what}"))),
+                Err(Trouble::Limit(error)) => return Err(error),
                 Ok(None) | Err(Trouble::Gone) => {
                     let end = worker.process.end();
                     return Err(self.startup(format!("ended before it was ready: {}", describe(end))));
@@ -348,8 +351,9 @@ impl Worker for ProcessWorker {
             Ok(()) => {}
             Err(Trouble::Gone) => return Err(RecycleReason::Crash),
             Err(Trouble::Protocol(_)) => return Err(RecycleReason::Protocol),
+            Err(Trouble::Limit(_)) => return Err(RecycleReason::ToolCallLimit),
         }
-        self.channel.begin(request.id);
+        self.channel.begin(request.id, request.limits.max_pending_bytes);
         self.conversation.push(frame::encode(&ToWorker::Execute(Execute::new(request))));
         let mut execution = Running {
             request,
@@ -394,8 +398,9 @@ impl ProcessWorker {
     fn converse(&mut self, execution: &mut Running) -> Result<Report, Trouble> {
         let mut died = false;
         loop {
-            let more = self.channel.take_outbox(&mut self.conversation);
+            let more = self.channel.take_outbox(&mut self.conversation)?;
             self.conversation.transfer()?;
+            self.channel.give_back(std::mem::take(&mut self.conversation.answered));
             while let Some(bytes) = self.conversation.incoming.frame()? {
                 let frame = frame::decode(bytes, ValuesLeft::of_worker(execution.request.max_message_size))?;
                 if let Some(Done { report, memory, rest_due }) = execution.handle(frame, &self.channel)? {
@@ -449,6 +454,8 @@ impl ProcessWorker {
                 let reason = format!("it broke the protocol: {what}");
                 (Error::WorkerCrashed { reason, signal: None }, RecycleReason::Protocol)
             }
+            // The worker itself would have ended it in time; or an answer was too much.
+            Trouble::Limit(error) => (error, RecycleReason::ToolCallLimit),
             Trouble::Gone if out_of_memory => {
                 let limit = self.memory_limit;
                 (Error::MemoryLimit { used: limit, limit }, RecycleReason::MemoryLimit)
@@ -473,6 +480,14 @@ enum Trouble {
     Gone,
     /// It has said what it may not say.
     Protocol(String),
+    /// What its execution has the pool hold is too much.
+    Limit(Error),
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Trouble::Limit(error)
+    }
 }
 
 impl From<Malformed> for Trouble {
@@ -513,9 +528,10 @@ impl Running<'_> {
                 check(is_tool_name(&name), "a tool call has no proper name")?;
                 self.check_value(&args, "a tool argument")?;
                 let most = self.request.max_pending_tool_calls;
-                check(channel.call(most), "there are more tool calls pending than max_pending_tool_calls")?;
+                let bytes = pending::of_call(&name, &args);
+                check(channel.call(most, bytes)?, "there are more tool calls pending than max_pending_tool_calls")?;
                 self.tool_calls += 1;
-                let reply = channel.reply(execution, call, limits.max_value_depth);
+                let reply = channel.reply(execution, call, bytes, limits.max_value_depth);
                 self.host.tool_call(ToolCall { execution_id: execution, name, args, reply });
             }
             FromWorker::Console { execution, level, text } => {
@@ -600,13 +616,28 @@ struct Conversation {
     socket: OwnedFd,
     incoming: Incoming,
     /// Frames that are not sent yet, but for some bytes of the first.
-    sending: VecDeque<Vec<u8>>,
+    sending: VecDeque<Outgoing>,
     sent: usize,
+    /// Bytes that answers held which are sent now.
+    answered: u64,
+}
+
+/// A frame to be sent.
+struct Outgoing {
+    bytes: Vec<u8>,
+    /// Bytes that it holds, as the answer to a tool call, until it is sent.
+    held: u64,
+}
+
+impl From<Vec<u8>> for Outgoing {
+    fn from(bytes: Vec<u8>) -> Self {
+        Outgoing { bytes, held: 0 }
+    }
 }
 
 impl Conversation {
     fn push(&mut self, frame: Vec<u8>) {
-        self.sending.push_back(frame);
+        self.sending.push_back(frame.into());
     }
 
     /// Nothing has come that nobody waits for, and the worker is there.
@@ -629,15 +660,16 @@ impl Conversation {
     fn flush(&mut self) -> Result<(), Trouble> {
         while let Some(frame) = self.sending.front() {
             let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-            match send(&self.socket, &frame[self.sent..], flags) {
-                Ok(sent) if self.sent + sent < frame.len() => self.sent += sent,
+            match send(&self.socket, &frame.bytes[self.sent..], flags) {
+                Ok(sent) if self.sent + sent < frame.bytes.len() => self.sent += sent,
                 Ok(_) => {
+                    self.answered += frame.held;
                     self.sending.pop_front();
                     self.sent = 0;
                 }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return Ok(()),
-                // What it has said before may still be read.
+                // What it has said before may still be read; the execution is over, and its counts with it.
                 Err(_) => {
                     self.sending.clear();
                     self.sent = 0;
@@ -751,16 +783,19 @@ struct ChannelState {
     execution: u64,
     kill: Option<KillReason>,
     /// Tool calls without an answer.
-    pending: u32,
+    calls: u32,
+    /// What these and the answers hold that are not sent yet.
+    pending: Pending,
     /// Frames to be sent.
-    outbox: Vec<Vec<u8>>,
+    outbox: Vec<Outgoing>,
     /// The driver sleeps, or is about to.
     asleep: bool,
 }
 
 impl Channel {
-    fn begin(&self, execution: u64) {
-        *lock(&self.state) = ChannelState { execution, ..ChannelState::default() };
+    fn begin(&self, execution: u64, max_pending_bytes: u64) {
+        let pending = Pending::new(max_pending_bytes);
+        *lock(&self.state) = ChannelState { execution, pending, ..ChannelState::default() };
     }
 
     fn end(&self) {
@@ -768,12 +803,22 @@ impl Channel {
     }
 
     /// Moves the outbox to the driver; true if there was something in it.
-    fn take_outbox(&self, conversation: &mut Conversation) -> bool {
+    fn take_outbox(&self, conversation: &mut Conversation) -> Result<bool, Trouble> {
         self.calling.store(false, Ordering::Relaxed);
-        let frames = std::mem::take(&mut lock(&self.state).outbox);
+        let mut state = lock(&self.state);
+        state.pending.check()?;
+        let frames = std::mem::take(&mut state.outbox);
+        drop(state);
         let more = !frames.is_empty();
         conversation.sending.extend(frames);
-        more
+        Ok(more)
+    }
+
+    /// Answers are sent that held so many bytes.
+    fn give_back(&self, bytes: u64) {
+        if bytes > 0 {
+            lock(&self.state).pending.give_back(bytes);
+        }
     }
 
     /// Whether there is something in the outbox.
@@ -784,7 +829,7 @@ impl Channel {
     /// Whether the driver may sleep; from now on it is woken.
     fn may_sleep(&self) -> bool {
         let mut state = lock(&self.state);
-        state.asleep = state.outbox.is_empty();
+        state.asleep = state.outbox.is_empty() && state.pending.check().is_ok();
         state.asleep
     }
 
@@ -804,16 +849,19 @@ impl Channel {
         }
     }
 
-    /// Counts a tool call, unless there are as many as may be.
-    fn call(&self, most: u32) -> bool {
+    /// Counts a tool call that holds so many bytes; false if there are as many as may be.
+    fn call(&self, most: u32, bytes: u64) -> Result<bool, Error> {
         let mut state = lock(&self.state);
-        let fits = state.pending < most;
-        state.pending += u32::from(fits);
-        fits
+        if state.calls >= most {
+            return Ok(false);
+        }
+        state.pending.take(bytes)?;
+        state.calls += 1;
+        Ok(true)
     }
 
-    /// The place for the answer to a tool call.
-    fn reply(self: &Arc<Self>, execution: u64, call: u64, max_depth: u32) -> ToolReply {
+    /// The place for the answer to a tool call that holds so many bytes.
+    fn reply(self: &Arc<Self>, execution: u64, call: u64, bytes: u64, max_depth: u32) -> ToolReply {
         // Weak, so that an answer that never comes keeps nothing open.
         let channel = Arc::downgrade(self);
         ToolReply::new(move |answer| {
@@ -825,8 +873,13 @@ impl Channel {
             let frame = frame::encode(&ToWorker::Answer { execution, call, answer });
             let mut state = lock(&channel.state);
             if state.execution == execution {
-                state.pending -= 1;
-                state.outbox.push(frame);
+                state.calls -= 1;
+                state.pending.give_back(bytes);
+                let held = frame.capacity() as u64;
+                // If it is too much, the driver ends the worker.
+                if state.pending.take(held).is_ok() {
+                    state.outbox.push(Outgoing { bytes: frame, held });
+                }
                 channel.wake(&mut state);
             }
         })
@@ -844,7 +897,7 @@ impl Control for Channel {
             state.kill.get_or_insert(reason);
             // If it takes no more, it has been told often enough.
             let _ = send(&self.kills, &execution.to_le_bytes(), SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
-            state.outbox.push(frame::encode(&ToWorker::Kill { execution }));
+            state.outbox.push(frame::encode(&ToWorker::Kill { execution }).into());
             self.wake(&mut state);
         }
     }
@@ -887,7 +940,7 @@ pub(super) fn hear(request: &Request, host: &dyn Host, stream: &[u8], kill: Opti
         calling: AtomicBool::new(false),
         state: Mutex::default(),
     });
-    channel.begin(request.id);
+    channel.begin(request.id, request.limits.max_pending_bytes);
     lock(&channel.state).kill = kill;
     let mut running = Running {
         request,

@@ -28,6 +28,16 @@ fn misbehave(source: &str, execution: u64) -> Option<String> {
                 std::hint::spin_loop();
             }
         }
+        "calls" => {
+            let (count, length) = argument.split_once(' ').expect("two numbers");
+            for call in 1..=count.parse::<u8>().expect("a number") {
+                let length: u32 = length.parse().expect("a number");
+                let head = hex(&format!("8200841a{execution:08x}18{call:02x}61615a{length:08x}"));
+                let size = head.len() as u32 + length;
+                write(&[&size.to_le_bytes()[..], &head, &vec![0; length as usize]].concat());
+            }
+            "'called'".into()
+        }
         "write-and-exit" => {
             write(&hex(argument));
             exit(0)

@@ -232,7 +232,7 @@ class ConsoleLimitError(LimitError):
 
 
 class ToolCallLimitError(LimitError):
-    """Tool calls; `limit` in `unit`: `tool calls` or `pending tool calls`."""
+    """Tool calls; `limit` in `unit`: `tool calls`, `pending tool calls` or `pending bytes`."""
 
     status = Status.TOOL_CALL_LIMIT
     _fields = ("limit", "unit")

@@ -38,6 +38,9 @@ class Limits(TypedDict, total=False):
     cpu_time_limit: Seconds | None
     """CPU time; waiting for tools and timers costs about 50 µs each. None: no limit."""
     max_tool_calls: int
+    max_pending_bytes: int
+    """Bytes of memory that the arguments of tool calls without an answer, and the answers that the script has not taken
+    yet, may hold together; what comes while nothing is held always has a place."""
     max_console_calls: int
     max_console_output: int
     """Bytes of UTF-8."""

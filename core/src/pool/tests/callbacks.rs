@@ -128,7 +128,7 @@ fn console_lines_go_to_the_execution_or_the_pool_and_are_collected_on_request() 
 #[test]
 fn a_completion_callback_is_called_exactly_once_however_the_execution_ends() {
     let lab = Lab::default();
-    let patience = crate::pool::deadlines::Patience { kill: Duration::from_millis(10), ..PATIENT };
+    let patience = crate::pool::patience::Patience { kill: Duration::from_millis(10), ..PATIENT };
     let pool = lab.build(impatient(config(1), patience)).unwrap();
     let (told, outcomes) = mpsc::channel::<Arc<Outcome>>();
     let submit = |source: &str| {
@@ -269,6 +269,135 @@ fn in_a_callback_what_would_wait_gives_invalid_state() {
     slot.lock().unwrap().take();
     // Outside of callbacks it is possible again, also on a thread that a callback has run on.
     pool.run("1", Default::default()).unwrap();
+}
+
+/// Cancels the executions of a chain, each in the callback of the one before.
+struct Chain {
+    executions: Mutex<Vec<crate::pool::Execution>>,
+    /// Callbacks that run now, inside of each other, and the most that ever did.
+    depth: AtomicUsize,
+    deepest: AtomicUsize,
+    said: Mutex<Vec<String>>,
+}
+
+impl Chain {
+    /// A pool whose only worker is busy, and so many executions that wait.
+    fn new(lab: &Lab, length: usize) -> (Pool, Arc<Chain>) {
+        let pool = lab.pool(PoolConfig { max_queue_size: length, ..config(1) });
+        pool.submit("gate a", Default::default()).unwrap();
+        lab.wait_begun("gate a", 1);
+        let chain = Arc::new(Chain {
+            executions: Mutex::default(),
+            depth: AtomicUsize::new(0),
+            deepest: AtomicUsize::new(0),
+            said: Mutex::default(),
+        });
+        for place in 0..length {
+            let (in_callback, in_drop) = (chain.clone(), chain.clone());
+            let at_drop = OnDrop(move || in_drop.say(format!("dropped {place}")));
+            let options = ExecutionOptions {
+                on_console: Some(Arc::new(move |_| {
+                    let _ = &at_drop;
+                })),
+                ..Default::default()
+            };
+            let execution = pool.submit_with("1", options, move |_| in_callback.called(place)).unwrap();
+            chain.executions.lock().unwrap().push(execution);
+        }
+        (pool, chain)
+    }
+
+    fn say(&self, what: String) {
+        self.said.lock().unwrap().push(what);
+    }
+
+    fn called(&self, place: usize) {
+        self.deepest.fetch_max(self.depth.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+        self.say(format!("called {place}"));
+        self.cancel(place + 1);
+        self.depth.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn cancel(&self, place: usize) {
+        let execution = self.executions.lock().unwrap().get(place).cloned();
+        if let Some(execution) = execution {
+            execution.cancel().unwrap();
+            assert!(execution.is_done(), "it has its outcome at once");
+        }
+    }
+}
+
+struct OnDrop<F: Fn()>(F);
+
+impl<F: Fn()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+#[test]
+fn completion_callbacks_that_end_other_executions_do_not_nest() {
+    const LENGTH: usize = 100_000;
+    let lab = Lab::default();
+    let (pool, chain) = Chain::new(&lab, LENGTH);
+    chain.cancel(0);
+    assert_eq!(chain.deepest.load(Ordering::Relaxed), 1);
+    let said = chain.said.lock().unwrap();
+    assert_eq!(said.len(), 2 * LENGTH);
+    // Each has its callback before what belongs to it is dropped, and before the one that was cancelled in it.
+    for place in 0..LENGTH {
+        assert_eq!(said[2 * place..][..2], [format!("called {place}"), format!("dropped {place}")]);
+    }
+    assert_eq!(pool.stats().executions(Status::Cancelled), LENGTH as u64);
+}
+
+#[test]
+fn two_pools_whose_callbacks_end_executions_of_each_other_do_not_nest_without_end() {
+    let lab = Lab::default();
+    let pools: Vec<Pool> = (0..2).map(|_| lab.pool(PoolConfig { max_queue_size: 1000, ..config(1) })).collect();
+    for pool in &pools {
+        pool.submit("gate a", Default::default()).unwrap();
+    }
+    lab.wait_begun("gate a", 2);
+    let depth = Arc::new((AtomicUsize::new(0), AtomicUsize::new(0)));
+    let executions: Arc<Mutex<Vec<crate::pool::Execution>>> = Arc::default();
+    for place in 0..1000 {
+        let (depth, others) = (depth.clone(), executions.clone());
+        let callback = move |_| {
+            depth.1.fetch_max(depth.0.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+            let next = others.lock().unwrap().get(place + 1).cloned();
+            next.inspect(|next| next.cancel().unwrap());
+            depth.0.fetch_sub(1, Ordering::Relaxed);
+        };
+        let execution = pools[place % 2].submit_with("1", Default::default(), callback).unwrap();
+        executions.lock().unwrap().push(execution);
+    }
+    let first = executions.lock().unwrap()[0].clone();
+    first.cancel().unwrap();
+    assert!(executions.lock().unwrap().iter().all(|execution| execution.is_done()));
+    assert_eq!(depth.1.load(Ordering::Relaxed), 2);
+}
+
+/// Nothing here is timed; what is quadratic in the number of tools does not end while anybody waits.
+#[test]
+fn tools_cost_time_in_proportion_to_their_number() {
+    const TOOLS: usize = 20_000;
+    let lab = Lab::default();
+    let tool = answer("the tool");
+    let names = || (0..TOOLS).map(|place| format!("t{place}"));
+    let builder = names().fold(patient(config(1)), |builder, name| builder.tool(name, tool.clone()));
+    let pool = lab.build(builder).unwrap();
+    for name in names() {
+        pool.register_tool(format!("u{name}"), tool.clone()).unwrap();
+    }
+    for _ in 0..3 {
+        let own = names().map(|name| (format!("v{name}"), tool.clone())).collect();
+        let options = ExecutionOptions { tools: own, ..Default::default() };
+        assert_eq!(text(pool.run("tool vt19999", options)), "the tool");
+    }
+    for _ in 0..1000 {
+        assert_eq!(text(pool.run("tool ut19999", Default::default())), "the tool");
+    }
 }
 
 #[test]

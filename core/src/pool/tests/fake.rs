@@ -24,7 +24,7 @@ use crate::config::{Isolation, PoolConfig};
 use crate::contract::{Control, Host, KillReason, Launcher, RecycleReason, Report, Request, Worker};
 use crate::error::{Error, Status};
 use crate::execution::{ConsoleLevel, ConsoleLine, ExecutionStats, Outcome, ToolCall, ToolReply};
-use crate::pool::deadlines::Patience;
+use crate::pool::patience::Patience;
 use crate::pool::{Execution, Pool, PoolBuilder};
 use crate::value::Value;
 
@@ -59,7 +59,7 @@ pub(super) fn patient(config: PoolConfig) -> PoolBuilder {
 
 /// A builder with this patience.
 pub(super) fn impatient(config: PoolConfig, patience: Patience) -> PoolBuilder {
-    PoolBuilder { patience, ..Pool::builder(config) }
+    Pool::builder(config).patience(patience)
 }
 
 #[derive(Clone, Default)]
@@ -76,6 +76,8 @@ struct Inner {
 pub(super) struct Seen {
     /// Workers being launched now.
     pub launching: usize,
+    /// The most of these at once.
+    pub most_launching: usize,
     pub launched: u64,
     /// Workers that exist now, those being launched included, and the most that ever did.
     pub alive: usize,
@@ -183,6 +185,7 @@ impl Launcher for FakeLauncher {
         let lab = self.0.clone();
         lab.change(|seen| {
             seen.launching += 1;
+            seen.most_launching = seen.most_launching.max(seen.launching);
             seen.alive += 1;
             seen.most_alive = seen.most_alive.max(seen.alive);
         });

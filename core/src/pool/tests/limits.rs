@@ -8,7 +8,7 @@ use crate::config::{ExecutionLimits, PoolConfig};
 use crate::contract::{KillReason, RecycleReason};
 use crate::error::{Error, Status};
 use crate::execution::ExecutionOptions;
-use crate::pool::deadlines::Patience;
+use crate::pool::patience::Patience;
 
 /// Workers that do not come back in time are set aside soon.
 const IMPATIENT: Patience = Patience { kill: Duration::from_millis(20), ..PATIENT };

@@ -7,7 +7,7 @@ use super::fake::*;
 use crate::config::PoolConfig;
 use crate::contract::RecycleReason;
 use crate::error::Status;
-use crate::pool::deadlines::Patience;
+use crate::pool::patience::Patience;
 use crate::pool::{Execution, Pool};
 
 fn submit_all(pool: &Pool, sources: &[&str]) -> Vec<Execution> {

@@ -8,7 +8,7 @@ use super::fake::*;
 use crate::config::PoolConfig;
 use crate::contract::RecycleReason;
 use crate::error::{Error, Status};
-use crate::pool::deadlines::Patience;
+use crate::pool::patience::Patience;
 
 #[test]
 fn it_stops_admission_answers_what_waits_and_lets_what_runs_finish() {

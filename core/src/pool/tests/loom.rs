@@ -11,9 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::deadlines::Patience;
+use super::builder::start_thread;
+use super::patience::Patience;
 use super::shared::Shared;
-use super::{Notifier, Pool, PoolBuilder, start_thread, supervisor};
+use super::{Pool, notifier, supervisor};
 use crate::config::{Isolation, PoolConfig};
 use crate::contract::{Control, Host, KillReason, Launcher, Report, Request, Worker};
 use crate::error::{Error, Status};
@@ -119,17 +120,17 @@ impl Model {
         crate::sync::reset();
         let lab = Arc::new(Lab::default());
         let patience = Patience { kill: LATER / 2, shutdown: LATER, rest: LATER };
-        let builder = PoolBuilder { patience, ..Pool::builder(config) };
+        let builder = Pool::builder(config).patience(patience);
         let shared: Arc<Shared> = builder.share(FakeLauncher(lab.clone()), 0);
         let thread = start_thread(&shared, "supervisor", supervisor::run).unwrap();
         *lock(&shared.supervisor_thread) = Some(thread);
-        let pool = Pool { shared: std::mem::ManuallyDrop::new(shared) };
+        let pool = Pool::of(shared);
         Arc::new(Model { pool, lab, called: Arc::default() })
     }
 
     fn with_notifier(config: PoolConfig) -> Arc<Model> {
         let model = Model::new(config);
-        let thread = start_thread(&model.pool.shared, "notifier", Notifier::run).unwrap();
+        let thread = start_thread(&model.pool.shared, "notifier", notifier::run).unwrap();
         *lock(&model.pool.shared.notifier_thread) = Some(thread);
         model
     }

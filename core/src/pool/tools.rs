@@ -1,29 +1,30 @@
 //! The host's side of a running execution: which handlers answer its tool calls and receive its console lines.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use super::callback;
-use super::shared::Shared;
 use super::stats::Traffic;
 use crate::execution::{ConsoleHandler, ConsoleLine, ExecutionOptions, ToolCall, ToolError, ToolHandler};
 use crate::sync::{Mutex, lock};
 
-/// The tools of a pool. Immutable: registering makes a new set, for executions submitted from then on.
+/// The tools of a pool. Executions share the set that they were submitted with: one that is shared is copied before it is
+/// changed.
 #[derive(Clone, Default)]
 pub(super) struct Tools {
     /// Answers what no named tool does.
     pub catch_all: Option<ToolHandler>,
     named: BTreeMap<String, ToolHandler>,
-    names: Arc<[String]>,
+    /// Made when they are asked for, once for each set.
+    names: OnceLock<Arc<[String]>>,
 }
 
 impl Tools {
-    /// Adds a tool, in place of one of the same name.
-    pub(super) fn insert(&mut self, name: String, handler: ToolHandler) {
-        self.named.insert(name, handler);
-        self.names = self.named.keys().cloned().collect();
+    /// Adds a tool and gives the one of the same name whose place it takes.
+    pub(super) fn insert(&mut self, name: String, handler: ToolHandler) -> Option<ToolHandler> {
+        self.names.take();
+        self.named.insert(name, handler)
     }
 
     /// These, and an execution's own.
@@ -31,14 +32,14 @@ impl Tools {
         if own.is_empty() {
             return self;
         }
-        let mut all = Tools::clone(&self);
-        own.into_iter().for_each(|(name, handler)| all.insert(name, handler));
-        Arc::new(all)
+        let mut named = self.named.clone();
+        named.extend(own);
+        Arc::new(Tools { catch_all: self.catch_all.clone(), named, names: OnceLock::new() })
     }
 
     /// The names of the tools, sorted.
     pub(super) fn names(&self) -> Arc<[String]> {
-        self.names.clone()
+        self.names.get_or_init(|| self.named.keys().cloned().collect()).clone()
     }
 
     fn handler(&self, name: &str) -> Option<&ToolHandler> {
@@ -62,14 +63,20 @@ pub(super) struct ExecutionHost {
 }
 
 impl ExecutionHost {
-    /// Of an execution with these options, in place of which the pool's own callbacks stand.
-    pub(super) fn new(shared: &Shared, tools: Arc<Tools>, options: ExecutionOptions) -> Self {
+    /// Of an execution in this pool. What its options do not have, these tools do and this handler of console lines.
+    pub(super) fn new(
+        pool: u64,
+        traffic: Arc<Traffic>,
+        tools: Arc<Tools>,
+        on_console: Option<ConsoleHandler>,
+        options: ExecutionOptions,
+    ) -> Self {
         ExecutionHost {
-            pool: shared.id,
-            traffic: shared.traffic.clone(),
+            pool,
+            traffic,
             tools,
             tool_handler: options.tool_handler,
-            on_console: options.on_console.or_else(|| shared.callbacks.console.clone()),
+            on_console: options.on_console.or(on_console),
             console: options.collect_console.then(Mutex::default),
             tool_calls: AtomicU32::new(0),
             console_calls: AtomicU32::new(0),
