@@ -1,5 +1,4 @@
 //! Ordinary scripts in worker processes, in hosts of many kinds: whatever a script may call, the sandbox lets the engine do.
-//! A script that uses every function there is ends in no host with a system call that is forbidden.
 //!
 //! Each host is a process of its own, prepared by a shell: with another time zone, without `/proc`, in a chroot, and so on.
 //! Most of that only root can do, and some no container; what cannot be had here is skipped, and says so.
@@ -27,7 +26,7 @@ const NOT_HERE: i32 = 77;
 
 /// The scripts, and how much each does at least.
 const SCRIPTS: [(&str, &str, f64); 4] = [
-    ("functions.js", include_str!("ordinary/functions.js"), 1000.0),
+    ("functions.js", include_str!("ordinary/functions.js"), 750.0),
     ("dates.js", include_str!("ordinary/dates.js"), 2000.0),
     ("large.js", include_str!("ordinary/large.js"), 1_000_000.0),
     ("waiting.js", include_str!("ordinary/waiting.js"), 6.0),
@@ -39,7 +38,7 @@ const GREEDY: [&str; 5] = [
     "const a = []; for (;;) a.push({a: a.length})",
     "let s = 'ab'; const all = []; for (;;) all.push((s += s.slice(0, 5e5)).toUpperCase())",
     "const m = new Map(); for (let i = 0; ; i++) m.set(i, [i])",
-    "const a = []; for (;;) a.push(new RegExp('(a|b)*' + a.length).exec('ab'.repeat(100)))",
+    "const a = []; for (;;) { const r = new RegExp('a|b|' + a.length); r.exec('x'); a.push(r, new Array(1000).fill(0)); }",
 ];
 
 fn config(jit: bool) -> PoolConfig {
@@ -51,7 +50,7 @@ fn config(jit: bool) -> PoolConfig {
         jit,
         ..PoolConfig::preset(Preset::Standard)
     };
-    config.limits.timeout = Duration::from_secs(600);
+    config.limits.timeout = Duration::from_secs(120);
     config
 }
 
