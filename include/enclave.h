@@ -436,8 +436,8 @@ typedef struct enclave_execution_stats_t {
 /// No setting.
 #define ENCLAVE_SETTING_NONE 0
 
-/// Where workers run: `ENCLAVE_ISOLATION_THREAD` or `ENCLAVE_ISOLATION_PROCESS`. Default thread; presets process,
-/// process, thread, thread.
+/// Where workers run: `ENCLAVE_ISOLATION_THREAD` or `ENCLAVE_ISOLATION_PROCESS`. Default, and in all
+/// presets: process.
 #define ENCLAVE_SETTING_ISOLATION 1
 
 /// Workers kept warm, 0 to `max_workers`. Default 2, or `max_workers` where that is smaller; presets 2, 2, 2, 4.
@@ -489,9 +489,14 @@ typedef struct enclave_execution_stats_t {
 /// exposed. Workers that are threads always compile. Default 1; presets 0, 1, 1, 1.
 #define ENCLAVE_SETTING_JIT 15
 
-/// 1: refuse to make a pool where a part of the sandbox of process isolation cannot be had (UNSUPPORTED). 0: do without
+/// 1: refuse to make a pool where any part of the sandbox of process isolation cannot be had (UNSUPPORTED). 0: do without
 /// it, and say so in `enclave_pool_stats_t.sandbox_missing`. Default 0.
 #define ENCLAVE_SETTING_REQUIRE_SANDBOX 16
+
+/// 1: refuse to make a pool where worker processes cannot have the filter of system calls (seccomp), the part of their
+/// sandbox on which most depends (UNSUPPORTED). 0: do without it, as with other parts. It says nothing of threads.
+/// Default 0; presets 1, 1, 0, 0.
+#define ENCLAVE_SETTING_REQUIRE_SECCOMP 17
 
 /// Wall-clock milliseconds from the start on a worker (waiting in the queue not counted), at least 1. Presets 5000,
 /// 15 000, 30 000 (default), 60 000.

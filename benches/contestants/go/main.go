@@ -88,8 +88,8 @@ func (c *contestant) pool(r *request) (*enclave.Pool, error) {
 		return pool, nil
 	}
 	cfg := enclave.Standard()
-	if r.Isolation == "process" {
-		cfg.Isolation = enclave.IsolationProcess
+	if r.Isolation != "process" {
+		cfg.Isolation = enclave.IsolationThread
 	}
 	cfg.MinWorkers, cfg.MaxWorkers = r.Workers, r.Workers
 	cfg.MemoryLimitPerWorker = 128 << 20

@@ -541,7 +541,7 @@ def test_stats_are_frozen_and_count(pool: enclave.Pool) -> None:
     assert 0 < stats.run_time.p50 <= stats.run_time.max
     assert stats.workers.idle + stats.workers.executing + stats.workers.starting >= 1
     assert stats.memory_peak >= stats.memory_current > 0
-    assert stats.isolation == "thread"
+    assert stats.isolation == "process"
     assert stats.uptime > 0
     assert stats.sandbox_missing == ()
     with pytest.raises(FrozenInstanceError):
@@ -555,7 +555,7 @@ def test_pool_and_stats_show_themselves_in_a_notebook(pool: enclave.Pool) -> Non
     with pytest.raises(enclave.JSException):
         pool.run("throw 1")
     for shown in (pool._repr_html_(), pool.stats()._repr_html_()):
-        for part in ("workers", "queue", "OK 1", "EXCEPTION 1", "p50", "p99", "memory", "isolation: thread"):
+        for part in ("workers", "queue", "OK 1", "EXCEPTION 1", "p50", "p99", "memory", "isolation: process"):
             assert part in shown
     assert "of at most 2" in pool._repr_html_()
     assert repr(pool).startswith("<enclave.Pool 'standard', 0 of at most 2")

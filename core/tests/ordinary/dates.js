@@ -72,7 +72,7 @@ if (typeof Temporal !== 'undefined') {
     keep(Temporal.Now.timeZoneId());
     for (const zone of zones) {
         const zoned = Temporal.Instant.fromEpochMilliseconds(date.getTime()).toZonedDateTimeISO(zone);
-        keep(zoned + zoned.offset + zoned.hoursInDay + zoned.startOfDay() + zoned.getTimeZoneTransition('next'));
+        keep(`${zoned} ${zoned.offset} ${zoned.hoursInDay} ${zoned.startOfDay()} ${zoned.getTimeZoneTransition('next')}`);
     }
     for (const calendar of Intl.supportedValuesOf('calendar')) {
         try { keep(Temporal.PlainDate.from('2024-02-29').withCalendar(calendar).add({months: 13}).toLocaleString('en', {calendar})); }

@@ -48,11 +48,13 @@ const argumentLists = () => [
     [new ArrayBuffer(8)], [new ArrayBuffer(8), 0, 8], [{next() { return {done: true}; }, [Symbol.iterator]() { return this; }}],
     [new Error('e')], ['from', {raw: ['a']}], [{raw: ['a', 'b']}, 1], [function () { return 1; }, null, []],
     [class {}, []], [2024, 2, 29], [2024, 2], [2, 29], [0n, 'UTC'], [0n], ['YWJj'], ['616263'], ['gregory'],
-    [Temporal_('2024-02-29')], ['2024-03-01'], ['2024-02-29', '2024-03-01'], ['PT1H', 'PT2H'], [{timeZone: 'UTC', plainTime: '12:00'}],
+    ['2024-02-29T12:34Z'], ['2024-02-29T12:34Z', '2024-02-29T12:34Z'], ['number'], ['de', {type: 'region'}],
+    ['a', new Uint8Array(8)], ['12:34', '12:35'], [{hour: 1}], ['next'], [{months: 1}],
+    ['2024-02-29T12:34[UTC]', '2024-02-29T12:34[UTC]'], [date()], ['2024-03-01'], ['2024-02-29', '2024-03-01'], ['PT1H', 'PT2H'], [{timeZone: 'UTC', plainTime: '12:00'}],
     [{year: 2024}], [{day: 1}], ['PT1H', {relativeTo: '2024-01-01'}],
 ];
-function Temporal_(text) {
-    return typeof Temporal === 'undefined' ? text : Temporal.PlainDate.from(text);
+function date() {
+    return typeof Temporal === 'undefined' ? new Date(0) : Temporal.PlainDate.from('2024-02-29');
 }
 
 // What the host has put there, or what would wait or make code from text.
