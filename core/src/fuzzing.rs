@@ -133,7 +133,6 @@ pub fn json(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let max_depth = max_depth.into();
     let read = linear(text.len(), || json::from_str(text, max_depth, "text"));
-    // Numbers beyond those of a double are accepted by neither.
     let others = serde_json::from_str::<serde::de::IgnoredAny>(text);
     match read {
         Ok(value) => {

@@ -1,6 +1,6 @@
 //! The parent: makes programs, has a child run them, and makes findings small.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::ops::Range;
@@ -17,8 +17,10 @@ const PROGRAMS_PER_CHILD: usize = 200;
 /// Runs, and time, that are spent on making one finding small.
 const MAX_TRIALS: usize = 150;
 const MAX_TRIAL_TIME: Duration = Duration::from_secs(60);
-/// Findings after which a search ends.
-const MAX_FINDINGS: usize = 10;
+/// Kinds of findings after which a search ends.
+const MAX_KINDS: usize = 10;
+/// Findings of one kind that are made small.
+const MAX_ALIKE: usize = 3;
 
 /// Where findings are kept.
 const FINDINGS: &str = "target/fuzz/findings";
@@ -52,7 +54,7 @@ pub fn seeds(seeds: Range<u64>) -> usize {
 pub fn random(time: Duration) -> usize {
     let mut search = Search::new();
     let until = Instant::now() + time;
-    while Instant::now() < until && search.known.len() < MAX_FINDINGS {
+    while Instant::now() < until && search.known.len() < MAX_KINDS {
         search.seed(fastrand::u64(..), false);
     }
     search.summary()
@@ -62,8 +64,8 @@ struct Search {
     child: Option<Running>,
     builtins: Vec<String>,
     statuses: BTreeMap<String, usize>,
-    /// What was found, one of each kind.
-    known: HashSet<String>,
+    /// What was found, and how often.
+    known: BTreeMap<String, usize>,
     findings: usize,
     /// The programs that the child has run, the last at the end.
     history: Vec<String>,
@@ -78,7 +80,7 @@ impl Search {
             child: Some(child),
             builtins,
             statuses: BTreeMap::new(),
-            known: HashSet::new(),
+            known: BTreeMap::new(),
             findings: 0,
             history: Vec::new(),
         }
@@ -113,7 +115,10 @@ impl Search {
     fn found(&mut self, name: &str, program: Option<Program>, what: &str) {
         self.findings += 1;
         self.child = None;
-        if !self.known.insert(what.to_owned()) {
+        let times = self.known.entry(what.to_owned()).or_default();
+        *times += 1;
+        // Different causes may look alike.
+        if *times > MAX_ALIKE {
             println!("{name}: the same again: {what}");
             return;
         }
@@ -127,7 +132,9 @@ impl Search {
         };
         let file = Path::new(FINDINGS).join(format!("{}.js", name.replace(' ', "-")));
         match fs::create_dir_all(FINDINGS).and_then(|()| fs::write(&file, &source)) {
-            Ok(()) if small.is_some() => println!("{source}to repeat it: SCRIPT={} make fuzz", file.display()),
+            Ok(()) if small.is_some() => {
+                println!("{source}to repeat it: make fuzz TARGETS=scripts SCRIPT={}", file.display())
+            }
             // It takes what ran before it in the same process.
             Ok(()) => {
                 let all = file.with_extension("d");
@@ -136,7 +143,7 @@ impl Search {
                     let _ = fs::write(all.join(format!("{place:04}.js")), source);
                 }
                 println!(
-                    "{source}not by itself; to try again after all that ran before it: SCRIPT='{}/*.js' make fuzz",
+                    "{source}not by itself; to try again after all that ran before it: make fuzz TARGETS=scripts SCRIPT='{}/*.js'",
                     all.display()
                 );
             }
