@@ -144,7 +144,6 @@ def setting_of(error: enclave.EnclaveError) -> str | None:
                 "tool calls": "max_tool_calls",
                 "pending tool calls": "max_pending_tool_calls",
                 "pending bytes": "max_pending_bytes",
-                "pending bytes": "max_pending_bytes",
             }[error.unit]
         case enclave.MessageFloodError():
             return "max_messages_per_second"
