@@ -23,6 +23,9 @@ macro_rules! closed {
             /// All of them, in the order of their numbers.
             pub const ALL: [$set; $set::COUNT] = [$($set::$member),+];
 
+            /// Their names, in the same order.
+            pub const NAMES: [&'static str; $set::COUNT] = [$($name),+];
+
             /// The name, the same in all languages.
             pub const fn name(self) -> &'static str {
                 match self {
@@ -54,12 +57,16 @@ macro_rules! closed {
         }
 
         impl std::str::FromStr for $set {
-            type Err = crate::error::Error;
+            type Err = crate::closed::UnknownName;
 
             /// The one that has this name, in capitals or not.
-            fn from_str(text: &str) -> Result<$set, crate::error::Error> {
+            fn from_str(text: &str) -> Result<$set, crate::closed::UnknownName> {
                 let found = $set::ALL.into_iter().find(|member| member.name().eq_ignore_ascii_case(text));
-                found.ok_or_else(|| crate::closed::unknown($what, text, &$set::ALL.map($set::name)))
+                found.ok_or_else(|| crate::closed::UnknownName {
+                    what: $what,
+                    text: text.to_owned(),
+                    accepted: &$set::NAMES,
+                })
             }
         }
     };
@@ -67,13 +74,36 @@ macro_rules! closed {
 
 pub(crate) use closed;
 
-use crate::error::Error;
-
-/// That no member of a set has this name.
-pub(crate) fn unknown(what: &str, text: &str, names: &[&str]) -> Error {
-    let (last, others) = names.split_last().expect("no set is empty");
-    Error::invalid_argument(what, format!("is {text:?}; accepted are {} and {last}", others.join(", ")))
+/// That no member of a closed set has the name that was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownName {
+    /// What a member of the set is called.
+    pub what: &'static str,
+    /// The name that was given.
+    pub text: String,
+    /// The names that there are.
+    pub accepted: &'static [&'static str],
 }
+
+impl UnknownName {
+    /// What is wrong, as the end of a sentence that begins with [`what`](Self::what).
+    pub fn problem(&self) -> String {
+        match self.accepted {
+            [others @ .., last] if !others.is_empty() => {
+                format!("is {:?}; accepted are {} and {last}", self.text, others.join(", "))
+            }
+            all => format!("is {:?}; accepted is {}", self.text, all.concat()),
+        }
+    }
+}
+
+impl std::fmt::Display for UnknownName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.what, self.problem())
+    }
+}
+
+impl std::error::Error for UnknownName {}
 
 #[cfg(test)]
 mod tests {

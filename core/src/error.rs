@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use minicbor::{Decode, Encode};
 
-use crate::closed::closed;
+use crate::closed::{UnknownName, closed};
 
 closed! {
     /// How an execution or a call ended. The numbers are pinned, banded and never reused: 1-99 misuse, 100-199 the
@@ -375,6 +375,12 @@ impl Error {
     /// An [`Error::InvalidArgument`]: `problem` continues the sentence that starts with the field.
     pub fn invalid_argument(field: impl Into<String>, problem: impl Into<String>) -> Error {
         Error::InvalidArgument { field: field.into(), problem: problem.into() }
+    }
+}
+
+impl From<UnknownName> for Error {
+    fn from(unknown: UnknownName) -> Self {
+        Error::invalid_argument(unknown.what, unknown.problem())
     }
 }
 

@@ -36,6 +36,7 @@ mod sync;
 mod value;
 mod worker;
 
+pub use closed::UnknownName;
 pub use config::{
     ExecutionLimits, Isolation, MAX_DURATION, MAX_MEMORY_LIMIT, MAX_MESSAGE_SIZE, MAX_QUEUE_SIZE, MAX_VALUE_DEPTH,
     MAX_WORKERS, MIN_MEMORY_LIMIT, PoolConfig, Preset,

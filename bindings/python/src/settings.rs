@@ -126,7 +126,7 @@ fn base(preset: &Bound<'_, PyAny>) -> PyResult<PoolConfig> {
     };
     match name.to_string_lossy() {
         name if name.eq_ignore_ascii_case("default") => Ok(PoolConfig::default()),
-        name => name.parse::<Preset>().map(PoolConfig::preset).map_err(|error| raise(preset.py(), &error)),
+        name => name.parse::<Preset>().map(PoolConfig::preset).map_err(|error| raise(preset.py(), &error.into())),
     }
 }
 
