@@ -61,6 +61,8 @@ LOOM_FLAGS := --locked -p enclave-core --lib --target-dir target/loom
 # Modes of the engine's GC zeal and how many allocations apart: collect all, collect the nursery, move all. What is not
 # rooted then is gone, or somewhere else.
 GC_ZEAL := 2,50 7,10 14,50
+# The modules of core/tests/it that need no sandbox, which is made for the engine of a release.
+OF_THE_ENGINE := console_and_web:: engine:: limits:: scripts::
 # Tests that fill memory or go deep: with a collection every so many allocations they take hours.
 TOO_SLOW_UNDER_ZEAL := a_copy_is_in_the_memory_limit_while_it_is_made a_deep_value_is_cloned \
 	garbage_does_not_count_against_the_limit memory_is_limited_whatever_holds_it memory_is_limited_at_all_sizes \
@@ -337,13 +339,13 @@ test-debug-engine: stage ## Run tests with SpiderMonkey's assertions and GC zeal
 	@scripts/provision-mozjs --debug
 	$(call step,"Rust tests with the debug engine (several minutes)")
 	$(DEBUG_ENGINE) test -p enclave-core --features debug-engine $(DEBUG_FLAGS) --lib -- engine::
-	$(DEBUG_ENGINE) test -p enclave-core --features debug-engine $(DEBUG_FLAGS) \
-		--test engine --test limits --test edges --test console_and_web --test scripts --test steady_state
+	$(DEBUG_ENGINE) test -p enclave-core --features debug-engine $(DEBUG_FLAGS) --test it -- $(OF_THE_ENGINE)
+	$(DEBUG_ENGINE) test -p enclave-core --features debug-engine $(DEBUG_FLAGS) --test steady_state
 	$(call step,"Rust tests under GC zeal (several minutes)")
 	@for zeal in $(GC_ZEAL); do \
 		echo "JS_GC_ZEAL=$$zeal"; \
 		JS_GC_ZEAL=$$zeal $(DEBUG_ENGINE) test -p enclave-core --features debug-engine $(DEBUG_FLAGS) \
-			--test engine --test limits --test console_and_web --test scripts -- $(addprefix --skip ,$(TOO_SLOW_UNDER_ZEAL)); \
+			--test it -- $(OF_THE_ENGINE) $(addprefix --skip ,$(TOO_SLOW_UNDER_ZEAL)); \
 	done
 	$(call step,"Conformance with the debug engine and under GC zeal (several minutes)")
 	$(DEBUG_ENGINE) build -p enclave-capi --features enclave-core/debug-engine $(DEBUG_FLAGS)

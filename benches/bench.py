@@ -132,7 +132,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--only", metavar="TEXT", action="append", help="only groups whose name holds this; may be repeated"
     )
-    parser.add_argument("--publish", action="store_true", help="write results and plots to docs/benchmarks")
+    parser.add_argument("--publish", action="store_true", help="draw the plots in docs/benchmarks")
     parser.add_argument("--rounds", type=int, help="rounds of each line (default 5)")
     parser.add_argument("--seconds", type=float, help="what one round of one line takes (default 0.25)")
     return parser.parse_args()
@@ -169,10 +169,9 @@ def main() -> int:
     judged = budgets.judge(rows)
     budgets.report(judged)
 
-    directory = PUBLISHED if options.publish else TARGET / "bench"
-    file = directory / "enclave.json"
+    file = TARGET / "bench" / "enclave.json"
     results = write(file, rows, running, settings, before, skipped=skipped, budgets=judged)
-    drawn = plots.draw(results, directory)
+    drawn = plots.draw(results, PUBLISHED if options.publish else TARGET / "bench")
     load = results["machine"]["load_before"]
     if load > 0.5:
         print(f"\nThe machine was busy before this began (load {load}): take the numbers with care.")

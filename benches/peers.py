@@ -103,7 +103,7 @@ def main() -> int:
     """Run it all."""
     parser = argparse.ArgumentParser(prog="make bench-peers ARGS=...", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="three short rounds of three kinds of work")
-    parser.add_argument("--publish", action="store_true", help="write results and a plot to docs/benchmarks")
+    parser.add_argument("--publish", action="store_true", help="draw the plot in docs/benchmarks")
     arguments = parser.parse_args()
     settings = Settings(3, 0.1, timeout=30) if arguments.quick else Settings(5, 0.2, timeout=30)
     before = machine()
@@ -127,9 +127,8 @@ def main() -> int:
             print(f"    - {lack}")
     for name, why in skipped.items():
         print(f"skipped: {name}: {why}")
-    directory = ROOT / "docs/benchmarks" if arguments.publish else TARGET / "bench"
-    results = write(directory / "peers.json", rows, running, settings, before, skipped=skipped)
-    for path in plots.draw_peers(results, directory):
+    results = write(TARGET / "bench" / "peers.json", rows, running, settings, before, skipped=skipped)
+    for path in plots.draw_peers(results, ROOT / "docs/benchmarks" if arguments.publish else TARGET / "bench"):
         print(path.relative_to(ROOT))
     spreads = [each["spread"] for each in rows if "spread" in each]
     print(f"median spread of the rounds: {statistics.median(spreads):.0%}")

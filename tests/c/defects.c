@@ -121,6 +121,7 @@ static void defect_06_a_timeout_covers_more_than_the_first_synchronous_run(void)
         /* The defect was the timeout and 5 s. What counts is the time that the script had. */
         CHECK(enclave_outcome_stats(outcome)->cpu_time_ns < 3000000000);
         enclave_outcome_free(outcome);
+        await_late(pool);
     }
     enclave_pool_free(pool);
 }
@@ -284,6 +285,7 @@ static void defect_20_every_kind_of_loop_counts(void) {
         CHECK_STATUS(enclave_outcome_status(outcome), ENCLAVE_CPU_LIMIT);
         CHECK(enclave_outcome_stats(outcome)->cpu_time_ns >= 49 * 1000000);
         enclave_outcome_free(outcome);
+        await_late(pool);
     }
     enclave_pool_free(pool);
 }

@@ -111,9 +111,11 @@ static void each_of_64_threads_gets_each_outcome_once(void) {
         for (size_t j = 0; j < PER_THREAD; j++) {
             ticket_t *ticket = &clients[i].tickets[j];
             enclave_status_t status = atomic_load(&ticket->status);
-            /* On a busy machine whatever runs may pass its 20 ms. */
-            CHECK_STATUS(ticket->submitted, ENCLAVE_OK);
-            CHECK(status == MIX[j % COUNT(MIX)].status || status == ENCLAVE_TIMEOUT);
+            /* On a busy machine whatever runs may pass its 20 ms, and the pool may run nothing while too many workers
+             * have not come to their end. */
+            CHECK(ticket->submitted == ENCLAVE_OK || ticket->submitted == ENCLAVE_WORKER_CRASHED);
+            CHECK(ticket->submitted != ENCLAVE_OK || status == MIX[j % COUNT(MIX)].status || status == ENCLAVE_TIMEOUT ||
+                  status == ENCLAVE_WORKER_CRASHED);
             check_once(ticket);
         }
     }
@@ -261,7 +263,8 @@ static void a_storm_of_cancels_ends_each_execution_once(void) {
         CHECK_STATUS(enclave_execution_wait(tickets[i].execution, LONG_MS, &outcome, NULL), ENCLAVE_OK);
         CHECK(outcome != NULL);
         enclave_status_t status = enclave_outcome_status(outcome);
-        CHECK(status == ENCLAVE_OK || status == ENCLAVE_CANCELLED || status == ENCLAVE_TIMEOUT);
+        CHECK(status == ENCLAVE_OK || status == ENCLAVE_CANCELLED || status == ENCLAVE_TIMEOUT ||
+              status == ENCLAVE_WORKER_CRASHED);
         cancelled += status == ENCLAVE_CANCELLED;
         enclave_outcome_free(outcome);
     }
@@ -272,6 +275,7 @@ static void a_storm_of_cancels_ends_each_execution_once(void) {
         CHECK(failed == NULL);
     }
     CHECK(cancelled > 0);
+    await_late(pool);
     run_json(pool, "'alive'", NULL, "\"alive\"");
     enclave_pool_free(pool);
     for (size_t i = 0; i < count; i++) {

@@ -262,6 +262,12 @@ static inline uint64_t leaving(enclave_pool_t *pool) {
     return workers;
 }
 
+/* Waits for workers that have come too late to their end, as they may on a busy machine, and were set aside: when too many
+ * are, the pool runs nothing more. */
+static inline void await_late(enclave_pool_t *pool) {
+    EVENTUALLY(leaving(pool) == 0);
+}
+
 /* Counts what happens, from any thread. */
 static inline void count(void *counter) {
     atomic_fetch_add((atomic_int *)counter, 1);

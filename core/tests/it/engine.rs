@@ -1,52 +1,24 @@
 //! The engine through the public API: what each execution can and cannot do, and what is left of it afterwards. The
 //! table in `tests/conformance` says what scripts give; here is what no table can say.
 
-// Loom's models need no engine.
-#![cfg(not(loom))]
-
 use std::hint::black_box;
 use std::os::unix::process::ExitStatusExt;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use enclave_core::{
-    Error, ExecutionLimits, ExecutionOptions, HostAllocator, Isolation, Pool, PoolConfig, Preset, RecycleReason,
-    ScriptError, Status, ToolCall, ToolReply, Value,
+    Error, ExecutionOptions, Isolation, Pool, PoolConfig, RecycleReason, ScriptError, Status, ToolCall, ToolReply,
+    Value,
 };
 
-#[global_allocator]
-static ALLOCATOR: HostAllocator = HostAllocator;
+use crate::common::{self, LONG, MIB, await_late, limited, run, status, status_with};
 
-const MIB: u64 = 1024 * 1024;
-
-/// Longer than anything takes on a busy machine.
-const LONG: Duration = Duration::from_secs(300);
-
-/// A pool of one worker that never times out by accident.
 fn config() -> PoolConfig {
-    let mut config = PoolConfig::preset(Preset::Standard);
-    config.isolation = Isolation::Thread;
-    (config.min_workers, config.max_workers) = (1, 1);
-    (config.queue_timeout, config.limits.timeout) = (LONG, LONG);
-    config
+    common::config(Isolation::Thread)
 }
 
 fn pool() -> Pool {
     Pool::new(config()).unwrap()
-}
-
-fn limited(limits: impl FnOnce(&mut ExecutionLimits)) -> ExecutionOptions {
-    let mut options = ExecutionOptions { limits: Some(config().limits), ..Default::default() };
-    limits(options.limits.as_mut().unwrap());
-    options
-}
-
-fn run(pool: &Pool, source: &str) -> Value {
-    pool.run(source, Default::default()).unwrap_or_else(|error| panic!("{source}: {error}"))
-}
-
-fn status(pool: &Pool, source: &str, options: ExecutionOptions) -> Status {
-    pool.run(source, options).map_or_else(|error| error.status(), |_| Status::Ok)
 }
 
 fn exception(pool: &Pool, source: &str) -> ScriptError {
@@ -115,7 +87,7 @@ fn code_is_made_from_strings_only_where_that_is_allowed() {
     for way in ways {
         assert_eq!(exception(&pool, way).name, "EvalError", "{way}");
         let allowed = limited(|limits| limits.allow_code_generation = true);
-        assert_eq!(status(&pool, way, allowed), Status::Ok, "{way}");
+        assert_eq!(status_with(&pool, way, allowed), Status::Ok, "{way}");
     }
     assert_eq!(exception(&pool, "await import('fs')").message, "import(): modules are not supported");
     assert_eq!(run(&pool, "await import('fs').catch(e => e.name)"), Value::from("TypeError"));
@@ -159,10 +131,11 @@ fn timeout_ends_loops_jobs_conversion_and_error_extraction() {
         let waiting = waiting.clone();
         options.tool_handler = Some(Arc::new(move |call: ToolCall| waiting.lock().unwrap().push(call.reply)));
         // Nothing else would end them.
-        assert_eq!(status(&pool, source, options), Status::Timeout, "{source}");
+        assert_eq!(status_with(&pool, source, options), Status::Timeout, "{source}");
+        await_late(&pool);
         assert_eq!(run(&pool, "1 + 1"), Value::Number(2.0), "after {source}");
     }
-    assert_eq!(status(&pool, "for (let i = 0; i < 1e6; i++);", Default::default()), Status::Ok);
+    assert_eq!(status(&pool, "for (let i = 0; i < 1e6; i++);"), Status::Ok);
 }
 
 #[test]
@@ -170,7 +143,7 @@ fn a_regexp_that_the_compiler_has_no_memory_for_ends_its_own_execution_only() {
     let mut config = config();
     config.memory_limit_per_worker = 64 * MIB;
     let pool = Pool::new(config).unwrap();
-    assert_eq!(status(&pool, "/(?:(a)|(b))*c/.exec('ab'.repeat(1e6))", Default::default()), Status::MemoryLimit);
+    assert_eq!(status(&pool, "/(?:(a)|(b))*c/.exec('ab'.repeat(1e6))"), Status::MemoryLimit);
     assert_eq!(pool.stats().workers.set_aside, 1);
     assert_eq!(run(&pool, "1 + 1"), Value::Number(2.0));
 }
@@ -184,15 +157,14 @@ fn a_lost_worker_leaves_panics_and_overflows_of_the_host_to_rust() {
         let mut config = config();
         config.memory_limit_per_worker = 64 * MIB;
         let pool = Pool::new(config).unwrap();
-        assert_eq!(status(&pool, "/(?:(a)|(b))*c/.exec('ab'.repeat(1e6))", Default::default()), Status::MemoryLimit);
+        assert_eq!(status(&pool, "/(?:(a)|(b))*c/.exec('ab'.repeat(1e6))"), Status::MemoryLimit);
         assert_eq!(pool.stats().workers.set_aside, 1);
         assert!(std::panic::catch_unwind(|| panic!("caught")).is_err());
         assert_eq!(run(&pool, "1 + 1"), Value::Number(2.0));
         eprintln!("{}", overflow(0));
     }
     let test = "a_lost_worker_leaves_panics_and_overflows_of_the_host_to_rust";
-    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
-    let output = child.args(["--exact", test, "--nocapture"]).env(CHILD, "1").output().unwrap();
+    let output = common::only(module_path!(), test).env(CHILD, "1").output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(errors.contains("has overflowed its stack"), "{errors}");
     assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{errors}");
@@ -212,7 +184,7 @@ fn a_native_that_never_looks_up_costs_its_worker_and_nobody_else() {
     // On a busy machine some may be ended before they come to what never looks up.
     while pool.stats().recycles(RecycleReason::Unresponsive) == 0 {
         let options = limited(|limits| limits.timeout = Duration::from_millis(100));
-        assert_eq!(status(&pool, source, options), Status::Timeout);
+        assert_eq!(status_with(&pool, source, options), Status::Timeout);
         assert_eq!(run(&pool, "1 + 1"), Value::Number(2.0));
         assert!(Instant::now() < until);
     }
@@ -243,7 +215,7 @@ fn a_source_cannot_end_what_it_is_wrapped_in() {
         "await 1))((2",
     ];
     for source in escapes {
-        assert_eq!(status(&pool, source, Default::default()), Status::SyntaxError, "{source}");
+        assert_eq!(status(&pool, source), Status::SyntaxError, "{source}");
     }
     assert_eq!(run(&pool, "const f = async () => { await null; return 7 }; f()"), Value::from(7));
     assert_eq!(run(&pool, "with ({ a: 3 }) { return a }"), Value::from(3));
@@ -264,9 +236,9 @@ fn a_copy_is_in_the_memory_limit_while_it_is_made() {
     config.memory_limit_per_worker = 64 * MIB;
     let pool = Pool::new(config).unwrap();
     for source in ["const o = new Map([[1, 1]]); Array(9e5).fill(o)", "const e = new Error(''); Array(9e5).fill(e)"] {
-        assert_eq!(status(&pool, source, Default::default()), Status::MemoryLimit, "{source}");
+        assert_eq!(status(&pool, source), Status::MemoryLimit, "{source}");
     }
-    assert_eq!(status(&pool, "const o = new Map([[1, 1]]); Array(9e4).fill(o)", Default::default()), Status::Ok);
+    assert_eq!(status(&pool, "const o = new Map([[1, 1]]); Array(9e4).fill(o)"), Status::Ok);
 }
 
 #[test]

@@ -1,41 +1,14 @@
 //! Compiled scripts, and sources that workers keep compiled: they give what the source gives, and nothing of one run is
 //! in the next.
 
-#![cfg(not(loom))]
-
-use std::path::PathBuf;
 use std::time::Duration;
 
-use enclave_core::{
-    Error, ExecutionLimits, ExecutionOptions, HostAllocator, Isolation, Pool, PoolConfig, SourceKind, Status, Value,
-};
+use enclave_core::{Error, ExecutionOptions, Isolation, Pool, SourceKind, Status, Value};
 
-#[global_allocator]
-static ALLOCATOR: HostAllocator = HostAllocator;
-
-/// Longer than anything takes on a busy machine.
-const LONG: Duration = Duration::from_secs(300);
-
-fn config(isolation: Isolation) -> PoolConfig {
-    PoolConfig {
-        limits: ExecutionLimits { timeout: LONG, ..Default::default() },
-        queue_timeout: LONG,
-        isolation,
-        worker_path: (isolation == Isolation::Process).then(|| PathBuf::from(env!("CARGO_BIN_EXE_enclave-worker"))),
-        min_workers: 1,
-        max_workers: 1,
-        ..PoolConfig::default()
-    }
-}
+use crate::common::{await_late, config, limited};
 
 fn pools() -> [Pool; 2] {
     [Isolation::Thread, Isolation::Process].map(|isolation| Pool::new(config(isolation)).unwrap())
-}
-
-fn with_limits(change: impl FnOnce(&mut ExecutionLimits)) -> ExecutionOptions {
-    let mut limits = PoolConfig::default().limits;
-    change(&mut limits);
-    ExecutionOptions { limits: Some(limits), ..Default::default() }
 }
 
 fn of_kind(kind: SourceKind) -> ExecutionOptions {
@@ -80,13 +53,13 @@ fn options_belong_to_the_run() {
         assert_eq!(pool.run(&script, Default::default()).unwrap_err().status(), Status::Exception);
         let script = pool.compile("new Function('return 1')()", Default::default()).unwrap();
         for allowed in [false, true, false] {
-            let result = pool.run(&script, with_limits(|limits| limits.allow_code_generation = allowed));
+            let result = pool.run(&script, limited(|limits| limits.allow_code_generation = allowed));
             assert_eq!(result.is_ok(), allowed, "{result:?}");
         }
         let script =
             pool.compile("for (let i = 0, a = Date.now(); i < 3e5; i++) ; Date.now()", Default::default()).unwrap();
         for _ in 0..3 {
-            assert!(pool.run(&script, with_limits(|limits| limits.block_timing_apis = true)).is_ok());
+            assert!(pool.run(&script, limited(|limits| limits.block_timing_apis = true)).is_ok());
         }
     }
 }
@@ -132,7 +105,7 @@ fn a_name_is_that_of_the_script() {
         let scripts = ["one.js", "two.js"].map(|name| pool.compile(source, named(name)).unwrap());
         for sanitize in [true, false, true, false] {
             for script in &scripts {
-                let options = with_limits(|limits| limits.sanitize_stack_traces = sanitize);
+                let options = limited(|limits| limits.sanitize_stack_traces = sanitize);
                 let Err(Error::Exception(error)) = pool.run(script, options) else { panic!("no exception") };
                 assert_eq!(error.line, 2);
                 let stack = error.stack.unwrap_or_default();
@@ -149,8 +122,9 @@ fn limits_hold_for_compiling_and_for_running_what_was_compiled() {
     for pool in pools() {
         let endless = pool.compile("for (;;);", Default::default()).unwrap();
         for _ in 0..2 {
-            let options = with_limits(|limits| limits.timeout = Duration::from_millis(50));
+            let options = limited(|limits| limits.timeout = Duration::from_millis(50));
             assert_eq!(pool.run(&endless, options).unwrap_err().status(), Status::Timeout);
+            await_late(&pool);
         }
         let hungry =
             pool.compile("const a = []; for (;;) a.push(new Uint8Array(1e6).fill(1))", Default::default()).unwrap();
@@ -158,7 +132,7 @@ fn limits_hold_for_compiling_and_for_running_what_was_compiled() {
         if pool.config().isolation == Isolation::Process {
             // Each level is parsed twice, and the parser never looks up: a thread would go on for ever.
             let slow = format!("{}1{}", "(a=".repeat(60), ")=>1".repeat(60));
-            let options = with_limits(|limits| limits.timeout = Duration::from_millis(100));
+            let options = limited(|limits| limits.timeout = Duration::from_millis(100));
             assert_eq!(pool.compile(slow, options).unwrap_err().status(), Status::Timeout);
         }
         let large = "1;".repeat(pool.config().max_message_size as usize / 2 + 1);
@@ -195,7 +169,7 @@ fn a_script_may_be_run_by_any_pool_and_survives_the_one_that_compiled_it() {
     let script = threads.compile("[1, 2].length", Default::default()).unwrap();
     drop(threads);
     assert_eq!(processes.run(&script.clone(), Default::default()).unwrap(), Value::from(2));
-    let refused = processes.compile("1", with_limits(|limits| limits.timeout = Duration::ZERO)).unwrap_err();
+    let refused = processes.compile("1", limited(|limits| limits.timeout = Duration::ZERO)).unwrap_err();
     assert_eq!(refused.status(), Status::InvalidArgument);
     processes.shutdown(None).unwrap();
     assert_eq!(processes.compile("1", Default::default()).unwrap_err().status(), Status::PoolClosed);

@@ -1,32 +1,17 @@
 //! What scripts print and what they find of the web, through the public API. The tables in `node/` hold what Node
 //! gives, and the scripts that have made them.
 
-// Loom's models need no engine.
-#![cfg(not(loom))]
-
 use std::time::Duration;
 
 use enclave_core::{
-    ConsoleLevel, Error, ExecutionLimits, ExecutionOptions, HostAllocator, Isolation, LimitUnit, Message, Outcome,
-    Pool, PoolConfig, Status, Value, json,
+    ConsoleLevel, Error, ExecutionLimits, ExecutionOptions, Isolation, LimitUnit, Message, Outcome, Pool, PoolConfig,
+    Status, Value, json,
 };
 
-#[global_allocator]
-static ALLOCATOR: HostAllocator = HostAllocator;
-
-/// Longer than anything takes on a busy machine.
-const LONG: Duration = Duration::from_secs(300);
+use crate::common;
 
 fn config() -> PoolConfig {
-    let mut config = PoolConfig {
-        isolation: Isolation::Thread,
-        min_workers: 1,
-        max_workers: 1,
-        max_messages_per_second: 100_000,
-        ..PoolConfig::default()
-    };
-    (config.queue_timeout, config.limits.timeout) = (LONG, LONG);
-    config
+    PoolConfig { max_messages_per_second: 100_000, ..common::config(Isolation::Thread) }
 }
 
 fn pool() -> Pool {
@@ -61,7 +46,7 @@ fn table(text: &str) -> Vec<(String, String)> {
 #[test]
 fn the_console_prints_what_node_prints() {
     let pool = pool();
-    for (source, expected) in table(include_str!("node/console.json")) {
+    for (source, expected) in table(include_str!("../node/console.json")) {
         assert_eq!(lines(&pool, &source).join("\n"), expected, "{source}");
     }
 }
@@ -69,7 +54,7 @@ fn the_console_prints_what_node_prints() {
 #[test]
 fn the_web_functions_give_what_node_gives() {
     let pool = pool();
-    for (source, expected) in table(include_str!("node/web.json")) {
+    for (source, expected) in table(include_str!("../node/web.json")) {
         let given =
             format!("try {{ JSON.stringify(({source})) ?? 'undefined' }} catch (error) {{ `throws ${{error.name}}` }}");
         assert_eq!(run(&pool, &given, None).result, Ok(Value::String(expected)), "{source}");

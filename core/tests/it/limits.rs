@@ -1,42 +1,20 @@
 //! Every limit, with its four tests, at several sizes: it trips; script cannot catch it; the next execution does not
 //! notice; what is just below passes. The table in `docs/SECURITY.md` says which test here is which.
 
-// Loom's models need no engine.
-#![cfg(not(loom))]
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use enclave_core::{
-    Error, Execution, ExecutionLimits, ExecutionOptions, HostAllocator, Isolation, LimitUnit, MAX_MEMORY_LIMIT,
-    MIN_MEMORY_LIMIT, Pool, PoolConfig, Preset, RecycleReason, Status, ToolCall, Value,
+    Error, Execution, ExecutionLimits, ExecutionOptions, Isolation, LimitUnit, MAX_MEMORY_LIMIT, MIN_MEMORY_LIMIT,
+    Pool, PoolConfig, RecycleReason, Status, ToolCall, Value,
 };
 
-#[global_allocator]
-static ALLOCATOR: HostAllocator = HostAllocator;
+use crate::common::{ISOLATIONS, LONG, MIB, SLOWNESS, await_late, run, status};
 
-const MIB: u64 = 1024 * 1024;
-
-/// Longer than anything takes on a busy machine.
-const LONG: Duration = Duration::from_secs(300);
-
-/// Where workers run. The sandbox is made for the engine of a release.
-const ISOLATIONS: &[Isolation] = match cfg!(feature = "debug-engine") {
-    true => &[Isolation::Thread],
-    false => &[Isolation::Thread, Isolation::Process],
-};
-
-/// How much longer than the engine of a release the debug engine takes, at most, under GC zeal as well.
-const SLOWNESS: u64 = if cfg!(feature = "debug-engine") { 10 } else { 1 };
-
-/// A pool of one worker, in which nothing but what a test sets ends an execution.
+/// A pool of one worker, in which nothing but what a test sets ends an execution, be it as loud as it likes.
 fn config(isolation: Isolation) -> PoolConfig {
-    let mut config = PoolConfig::preset(Preset::Standard);
-    config.isolation = isolation;
-    config.worker_path = Some(env!("CARGO_BIN_EXE_enclave-worker").into());
-    (config.min_workers, config.max_workers) = (1, 1);
-    config.limits.timeout = LONG * SLOWNESS as u32;
-    config.queue_timeout = LONG * SLOWNESS as u32;
+    let mut config = crate::common::config(isolation);
+    config.memory_limit_per_worker = 256 * MIB;
     config.limits.max_console_calls = 1_000_000;
     config.limits.max_console_output = 1 << 30;
     config.limits.max_tool_calls = 1_000_000;
@@ -80,14 +58,6 @@ fn with_global(value: Value) -> ExecutionOptions {
     ExecutionOptions { globals: vec![("g".into(), value)], ..Default::default() }
 }
 
-fn run(pool: &Pool, source: &str) -> Value {
-    pool.run(source, Default::default()).unwrap_or_else(|error| panic!("{source}: {error}"))
-}
-
-fn status(pool: &Pool, source: &str) -> Status {
-    pool.run(source, Default::default()).map_or_else(|error| error.status(), |_| Status::Ok)
-}
-
 fn no_worker_has_left(pool: &Pool) {
     let left: Vec<_> = RecycleReason::ALL.iter().filter(|reason| pool.stats().recycles(**reason) > 0).collect();
     assert!(left.is_empty(), "{left:?}");
@@ -102,16 +72,22 @@ fn check_trips(pool: &Pool, over: &str, expected: Status, reason: RecycleReason)
         let late = if by_time { stats.recycles(RecycleReason::Unresponsive) } else { 0 };
         (stats.recycles(reason), late)
     };
-    assert_eq!(status(pool, over), expected, "{over}");
+    let check = |source: &str| {
+        assert_eq!(status(pool, source), expected, "{source}");
+        if by_time {
+            await_late(pool);
+        }
+    };
+    check(over);
     let caught = format!("try {{ {over} }} catch (e) {{}} finally {{ 'caught' }} 'on'");
-    assert_eq!(status(pool, &caught), expected, "{caught}");
+    check(&caught);
     let later = format!(
         "try {{ await (async () => {{ {over} }})() }} catch (e) {{ return 'caught' }} finally {{ return 'on' }}"
     );
-    assert_eq!(status(pool, &later), expected, "{later}");
+    check(&later);
     // A worker leaves after its outcome is there.
     let mut limits = pool.config().limits.clone();
-    (limits.timeout, limits.cpu_time_limit) = (LONG * SLOWNESS as u32, None);
+    (limits.timeout, limits.cpu_time_limit) = (LONG, None);
     let unhurried = ExecutionOptions { limits: Some(limits), ..Default::default() };
     assert_eq!(pool.run("1 + 1", unhurried), Ok(Value::Number(2.0)), "after {over}");
     let (in_time, late) = recycles();
@@ -119,7 +95,7 @@ fn check_trips(pool: &Pool, over: &str, expected: Status, reason: RecycleReason)
     // Not all are late, unless assertions make the engine slow.
     let until = Instant::now() + LONG;
     while recycles().0 == 0 && !cfg!(feature = "debug-engine") {
-        assert_eq!(status(pool, over), expected, "{over}");
+        check(over);
         assert!(Instant::now() < until, "no worker stops in time: {over}");
     }
 }
@@ -234,17 +210,16 @@ fn wall_and_cpu_time_are_limited() {
             (config.limits.timeout, config.limits.cpu_time_limit) = (timeout, cpu_time_limit);
             pool(config)
         };
-        let long = LONG * SLOWNESS as u32;
         for time in [50, 400].map(|ms| Duration::from_millis(ms * SLOWNESS)) {
             for over in ["for (;;) {}", "await new Promise(() => setTimeout(() => {}, 1e9))"] {
                 check_trips(&within(time, None), over, Status::Timeout, RecycleReason::Timeout);
             }
-            check_trips(&within(long, Some(time)), "for (;;) {}", Status::CpuLimit, RecycleReason::CpuLimit);
+            check_trips(&within(LONG, Some(time)), "for (;;) {}", Status::CpuLimit, RecycleReason::CpuLimit);
         }
         // What is just below passes, twice on the same worker; waiting costs no CPU time.
         let twice = |pool: Pool, source: String| (0..2).all(|_| status(&pool, &source) == Status::Ok);
         assert!(is_done_in_some_time(|time| twice(within(time, None), wait(time / 2))));
-        assert!(is_done_in_some_time(|time| twice(within(long, Some(time)), wait(2 * time))));
+        assert!(is_done_in_some_time(|time| twice(within(LONG, Some(time)), wait(2 * time))));
     }
 }
 

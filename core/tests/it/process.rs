@@ -11,25 +11,12 @@ use enclave_core::{
     SandboxPart, Status, ToolCall, Value,
 };
 
-#[global_allocator]
-static ALLOCATOR: enclave_core::HostAllocator = enclave_core::HostAllocator;
+use crate::common::{self, LONG, WORKER};
 
-const WORKER: &str = env!("CARGO_BIN_EXE_enclave-worker");
 const MISBEHAVING: &str = env!("CARGO_BIN_EXE_misbehaving-worker");
 
-/// Longer than anything takes on a busy machine.
-const LONG: Duration = Duration::from_secs(300);
-
 fn config(worker: &str) -> PoolConfig {
-    PoolConfig {
-        isolation: Isolation::Process,
-        worker_path: Some(PathBuf::from(worker)),
-        min_workers: 1,
-        max_workers: 1,
-        queue_timeout: LONG,
-        limits: ExecutionLimits { timeout: LONG, ..ExecutionLimits::default() },
-        ..PoolConfig::default()
-    }
+    PoolConfig { worker_path: Some(PathBuf::from(worker)), ..common::config(Isolation::Process) }
 }
 
 /// For an execution in a pool of a short timeout that is not to end by it.
@@ -437,12 +424,7 @@ fn a_worker_that_stops_reading_blocks_nobody() {
 
 /// Whether this runs in a process that runs no other test; if it does not, runs it in such a one.
 fn is_alone(test: &str) -> bool {
-    if std::env::var_os("ENCLAVE_TEST_ALONE").is_some() {
-        return true;
-    }
-    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
-    assert!(command.args(["--exact", test]).env("ENCLAVE_TEST_ALONE", "1").status().unwrap().success());
-    false
+    common::is_alone(module_path!(), test)
 }
 
 #[test]
@@ -558,8 +540,7 @@ fn workers_end_with_their_host_however_it_ends() {
         drop(endless);
         return;
     }
-    let mut host = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "workers_end_with_their_host_however_it_ends", "--nocapture"])
+    let mut host = common::only(module_path!(), "workers_end_with_their_host_however_it_ends")
         .env(HOST, "1")
         .stdout(std::process::Stdio::piped())
         .spawn()
