@@ -7,8 +7,8 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use enclave_core::{
-    Error, ExecutionLimits, ExecutionOptions, Isolation, LimitUnit, Pool, PoolConfig, Preset, RecycleReason,
-    SandboxPart, Status, ToolCall, Value,
+    Error, ExecutionOptions, Isolation, LimitUnit, Pool, PoolConfig, Preset, RecycleReason, SandboxPart, Status,
+    ToolCall, Value,
 };
 
 use crate::common::{self, LONG, WORKER};
