@@ -5,6 +5,8 @@
 //! keeper asks it to give back all that is free. That takes a while, during which one heap after the other is locked;
 //! so it is done only when much may be had.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Bytes that the process has to have grown by, and the share of its memory.
@@ -20,27 +22,39 @@ pub(crate) fn leave_to_isolates() {
 
 /// Gives free memory of this process back to the system.
 pub(super) struct Trimmer {
+    /// Where the system says how much is resident. Kept open, so that the number of open files does not change.
+    statm: Option<File>,
     /// The least resident memory that was seen since the last time, in bytes.
     least: u64,
 }
 
 impl Trimmer {
     pub(super) fn new() -> Self {
-        Trimmer { least: resident() }
+        let is_mine = !LEFT_TO_ISOLATES.load(Ordering::Relaxed);
+        let mut trimmer = Trimmer { statm: is_mine.then(|| File::open("/proc/self/statm").ok()).flatten(), least: 0 };
+        trimmer.least = trimmer.resident();
+        trimmer
     }
 
     /// Gives back what is free, if the process has grown much.
     pub(super) fn trim(&mut self) {
-        if LEFT_TO_ISOLATES.load(Ordering::Relaxed) {
-            return;
-        }
-        let before = resident();
+        let before = self.resident();
         self.least = self.least.min(before);
         if before - self.least < GROWN.max(self.least / GROWN_SHARE) {
             return;
         }
         give_back();
-        self.least = resident();
+        self.least = self.resident();
+    }
+
+    /// Resident memory of this process in bytes; 0 where the system does not tell.
+    fn resident(&self) -> u64 {
+        let mut line = [0; 128];
+        let Some(Ok(length)) = self.statm.as_ref().map(|statm| statm.read_at(&mut line, 0)) else { return 0 };
+        let line = String::from_utf8_lossy(&line[..length]);
+        let pages = line.split(' ').nth(1).and_then(|pages| pages.parse().ok());
+        // SAFETY: a plain call.
+        pages.unwrap_or(0u64) * unsafe { libc::sysconf(libc::_SC_PAGESIZE) }.max(0) as u64
     }
 }
 
@@ -51,11 +65,4 @@ pub(super) fn give_back() {
     unsafe {
         libc::malloc_trim(0);
     }
-}
-
-/// Resident memory of this process in bytes; 0 where the system does not tell.
-fn resident() -> u64 {
-    let pages = std::fs::read_to_string("/proc/self/statm").ok().and_then(|line| line.split(' ').nth(1)?.parse().ok());
-    // SAFETY: a plain call.
-    pages.unwrap_or(0u64) * unsafe { libc::sysconf(libc::_SC_PAGESIZE) }.max(0) as u64
 }
