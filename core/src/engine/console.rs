@@ -25,8 +25,9 @@ use mozjs::rooted;
 use mozjs::rust::wrappers2::{CaptureCurrentStack, JS_DefineProperty, JS_NewObjectWithGivenProto, JS_NewPlainObject};
 
 use self::inspect::{Inspector, Stop, Text};
-use super::isolate::{Current, JsResult, State, Thrown, check};
+use super::isolate::{Current, State};
 use super::memory::{BLOCK, Reserved};
+use super::thrown::{JsResult, Thrown, check};
 use super::{convert, exception, host, memory, text};
 use crate::error::{Error, LimitUnit, Message};
 use crate::execution::{ConsoleLevel, ConsoleLine};

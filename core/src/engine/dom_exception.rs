@@ -16,7 +16,8 @@ use mozjs::rust::wrappers2::{
 };
 
 use super::host::native;
-use super::isolate::{JsResult, State, Thrown, check};
+use super::isolate::State;
+use super::thrown::{JsResult, Thrown, check};
 use super::{convert, exception, memory, text, web};
 
 /// The constants, by their numbers from 1 on, and the names that have these codes.

@@ -17,7 +17,8 @@ use mozjs::rust::wrappers2::{
     JS_GetProperty, PendingExceptionStackInfo,
 };
 
-use super::isolate::{JsResult, State, Thrown, check};
+use super::isolate::State;
+use super::thrown::{JsResult, Thrown, check};
 use super::{convert, memory, text};
 use crate::error::{Error, ScriptError};
 

@@ -21,7 +21,8 @@ use mozjs::rust::wrappers2::{
 
 use super::convert::{self, Budget, Failure};
 use super::interrupt::{Answer, Reply};
-use super::isolate::{Current, JsResult, State, Thrown, check};
+use super::isolate::{Current, State};
+use super::thrown::{JsResult, Thrown, check};
 use super::{exception, jobs, memory, text};
 use crate::error::{Error, LimitUnit, Message};
 use crate::execution::{ToolCall, ToolError, ToolReply};

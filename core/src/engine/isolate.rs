@@ -32,24 +32,13 @@ use super::jobs::Timers;
 use super::kept::Kept;
 use super::memory::{Attached, Ledger};
 use super::realm::{self, Realms};
+use super::thrown::Thrown;
 use super::{convert, exception, jobs, new_runtime, script};
 use crate::contract::{Host, Pause, RecycleReason, Report, Request};
 use crate::error::{Error, Message};
 use crate::execution::ExecutionStats;
 use crate::rate::TokenBucket;
 use crate::value::Value;
-
-/// The engine has thrown: there is a pending exception, or none if the execution is being ended.
-#[derive(Debug)]
-pub(super) struct Thrown;
-
-/// The result of whatever may run script.
-pub(super) type JsResult<T> = Result<T, Thrown>;
-
-/// The engine's `bool` as a result.
-pub(super) fn check(ok: bool) -> JsResult<()> {
-    if ok { Ok(()) } else { Err(Thrown) }
-}
 
 /// Stack that the engine leaves to our own code when script recurses as deep as it may.
 const STACK_RESERVE: usize = 1024 * 1024;

@@ -22,9 +22,10 @@ use mozjs::rust::wrappers2::{
     RunJSMicroTask,
 };
 
-use super::isolate::{JsResult, State, Stop, Thrown, check};
+use super::isolate::{State, Stop};
 use super::kept::Kept;
 use super::memory::Reserved;
+use super::thrown::{JsResult, Thrown, check};
 use super::{host, memory};
 use crate::error::Error;
 

@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use mozjs::gc::{RootedTraceableBox, Traceable};
 use mozjs::jsapi::{Heap, JSObject, JSTracer};
 
-use super::isolate::JsResult;
 use super::memory::{BLOCK, Reserved};
+use super::thrown::JsResult;
 
 /// Objects under numbers, in the worker's ledger with all that belongs to them.
 pub(super) struct Kept(RootedTraceableBox<Objects>);

@@ -25,7 +25,7 @@ use mozjs::jsapi::{GCOptions, GCReason};
 use mozjs::rust::wrappers2::{GetGCHeapUsage, NonIncrementalGC, PrepareForFullGC};
 
 use super::interrupt::Link;
-use super::isolate::{JsResult, Thrown};
+use super::thrown::{JsResult, Thrown};
 use crate::error::Error;
 
 /// The share of the limit that may be live after a collection: above it, the worker would only collect garbage.

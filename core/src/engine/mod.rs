@@ -36,6 +36,7 @@ mod normalize;
 mod realm;
 mod script;
 mod text;
+mod thrown;
 mod trim;
 mod web;
 

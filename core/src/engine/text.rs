@@ -11,8 +11,8 @@ use mozjs::jsapi::{
 };
 use mozjs::rust::wrappers2::JS_NewStringCopyUTF8N;
 
-use super::isolate::{JsResult, Thrown};
 use super::memory::BLOCK;
+use super::thrown::{JsResult, Thrown};
 
 /// The number of UTF-16 units of a string.
 pub(super) fn length(string: Handle<*mut JSString>) -> usize {

@@ -23,8 +23,8 @@ use mozjs::rust::wrappers2::{
 use mozjs::rust::{ToBoolean, ToString};
 
 use super::host::{argument, define_function, native};
-use super::isolate::{JsResult, Thrown, check};
 use super::realm::StaticClass;
+use super::thrown::{JsResult, Thrown, check};
 use super::{convert, dom_exception, exception, memory, text};
 
 /// What a decoder counts for in the ledger, which does not see Rust's memory.

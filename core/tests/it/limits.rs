@@ -224,7 +224,7 @@ fn wall_and_cpu_time_are_limited() {
 }
 
 /// What takes memory without end, and the same in measure.
-const HOGS: [(&str, &str); 10] = [
+const HOGS: [(&str, &str); 12] = [
     ("let a = []; for (;;) a.push({ x: 1, y: [1, 2] })", "let a = []; for (let i = 0; i < 1e5; i++) a.push({ x: 1 })"),
     (
         "let a = []; for (;;) a.push(new Uint8Array(1e6).fill(1))",
@@ -244,6 +244,15 @@ const HOGS: [(&str, &str); 10] = [
     ("'a'.repeat(2 ** 28).split('').length", "'a'.repeat(2 ** 18).split('').length"),
     ("structuredClone(new Uint8Array(4e7))", "structuredClone(new Uint8Array(5e6)).length"),
     ("new TextDecoder().decode(new Uint8Array(4e7))", "new TextDecoder().decode(new Uint8Array(3e6)).length"),
+    // What our own code keeps for a script: arguments of timers, and the texts of a console call that runs script.
+    (
+        "let a = new Array(1e5).fill(1.5); for (;;) setTimeout(() => 0, 1e9, ...a)",
+        "let a = new Array(1e5).fill(1.5); for (let i = 0; i < 20; i++) setTimeout(() => 0, 1e9, ...a)",
+    ),
+    (
+        "let s = 'y'.repeat(1e6) + '%j', n = 0, o = { toJSON() { if (n++ < 500) console.log(s, o) } }; console.log(s, o)",
+        "let s = 'y'.repeat(1e6) + '%j', n = 0, o = { toJSON() { if (n++ < 5) console.log(s, o) } }; console.log(s, o)",
+    ),
 ];
 
 #[test]

@@ -8,8 +8,8 @@ use mozjs::rooted;
 use mozjs::rust::wrappers2::JS_ClearPendingException;
 
 use super::inspect::{Inspector, Options, Stop, Text};
-use crate::engine::isolate::Thrown;
 use crate::engine::memory::Reserved;
+use crate::engine::thrown::Thrown;
 use crate::engine::{host, memory};
 
 /// The arguments from `first` on.

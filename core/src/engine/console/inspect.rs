@@ -14,8 +14,9 @@ use mozjs::rust::wrappers2::GetSymbolDescription;
 
 use super::layout::{self, Parts, Place};
 use super::read::{self, Key, Own};
-use crate::engine::isolate::{State, Thrown};
+use crate::engine::isolate::State;
 use crate::engine::memory::{BLOCK, Reserved};
+use crate::engine::thrown::Thrown;
 use crate::engine::{convert, memory, text};
 
 /// UTF-16 units of a string inside an object that are shown.

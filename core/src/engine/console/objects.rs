@@ -23,7 +23,7 @@ use mozjs::rust::wrappers2::{
 use super::inspect::{COPIES, Inspector, Parents, Stop, Text};
 use super::layout::{self, Columns, Parts};
 use super::read::{self, Key};
-use crate::engine::isolate::{JsResult, Thrown, check};
+use crate::engine::thrown::{JsResult, Thrown, check};
 use crate::engine::{memory, text};
 use crate::value::json::iso_date;
 

@@ -20,8 +20,9 @@ use mozjs::rust::wrappers2::{
 };
 use mozjs::rust::{IdVector, get_object_class};
 
-use crate::engine::isolate::{JsResult, State, Thrown, check};
+use crate::engine::isolate::State;
 use crate::engine::text;
+use crate::engine::thrown::{JsResult, Thrown, check};
 
 /// Prototypes that are looked at in search of a property.
 const MAX_PROTOTYPES: usize = 1000;

@@ -13,7 +13,7 @@ use mozjs::rust::wrappers2::{GetArrayLength, GetBuiltinClass, JS_GetElement, Map
 use super::inspect::{Inspector, Options, Stop, Text};
 use super::layout;
 use super::read::{self, Key, Own};
-use crate::engine::isolate::{JsResult, Thrown, check};
+use crate::engine::thrown::{JsResult, Thrown, check};
 
 const MAX_ROWS: usize = 1000;
 const MAX_COLUMNS: usize = 100;
