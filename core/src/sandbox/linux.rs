@@ -35,7 +35,7 @@ const MESSAGES_HELD: u64 = 4;
 const ADDRESS_HEADROOM: u64 = 1024 * MIB;
 
 /// Address space that a worker takes to start. Most of it the engine reserves for machine code.
-const ADDRESS_AT_START: u64 = 512 * MIB;
+const ADDRESS_AT_START: u64 = 192 * MIB;
 const ADDRESS_OF_CODE: u64 = 2048 * MIB;
 
 /// Capabilities that the kernel may know: they are bits.
