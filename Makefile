@@ -103,8 +103,8 @@ setup: ## Install what a build needs and get SpiderMonkey (seconds; a quarter of
 	@scripts/provision-mozjs
 
 .PHONY: build
-build: setup ## Build the library (a minute or two the first time)
-	$(call step,"Build the library (a minute or two the first time)")
+build: setup ## Build the library (several minutes the first time)
+	$(call step,"Build the library (several minutes the first time)")
 	$(CARGO) build --release --locked -p enclave-capi -p enclave-core --lib --bin enclave-worker
 
 $(LIBRARY) $(WORKER):
@@ -149,11 +149,12 @@ $(VENV)/ready: $(PACKAGE)/requirements-test.txt
 	@touch $@
 
 .PHONY: wheel
-wheel: setup $(VENV)/ready ## Build the Python wheel into target/wheels (a few minutes the first time)
-	$(call step,"Build the wheel (a few minutes the first time)")
+wheel: setup $(VENV)/ready ## Build the Python wheel into target/dist (several minutes the first time)
+	$(call step,"Build the wheel (several minutes the first time)")
 	@rm -rf $(WHEELS)
 	PATH="$(VENV)/bin:$$PATH" pip wheel --quiet --no-deps --no-build-isolation -w $(WHEELS)/linux ./$(PACKAGE)
 	PATH="$(VENV)/bin:$$PATH" auditwheel repair -w $(WHEELS) $(WHEELS)/linux/*.whl
+	@rm -rf $(WHEELS)/linux
 	scripts/test-wheel $(WHEELS)/*.whl
 
 .PHONY: python
@@ -398,7 +399,7 @@ fuzz-debug-engine: ## Run random scripts with SpiderMonkey's assertions and GC z
 
 .PHONY: lint
 lint: setup-test lint-header ## Check formatting, clippy, header and documentation (warnings are errors)
-	$(call step,"Lint (a minute or two the first time)")
+	$(call step,"Lint (a few minutes the first time)")
 	scripts/check-levels --self-test
 	scripts/check-levels
 	$(CARGO) fmt --all --check

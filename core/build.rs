@@ -1,4 +1,10 @@
-//! Tells the linker to lead the engine's allocations through `engine::allocator`.
+//! Tells the linker to lead the engine's allocations through `engine::allocator`, and to link the C++ library statically.
+
+use std::env;
+use std::io::ErrorKind;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The functions that are wrapped; each has its `__wrap_` twin there.
 const WRAPPED: [&str; 23] = [
@@ -34,8 +40,8 @@ const WRAPPED: [&str; 23] = [
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    let loom = std::env::var_os("CARGO_CFG_LOOM").is_some();
-    let linux = std::env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux");
+    let loom = env::var_os("CARGO_CFG_LOOM").is_some();
+    let linux = env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux");
     let flags: Vec<String> = match linux && !loom {
         true => WRAPPED.iter().map(|name| format!("-Wl,--wrap={name}")).collect(),
         false => Vec::new(),
@@ -44,6 +50,28 @@ fn main() {
     for flag in &flags {
         println!("cargo::rustc-link-arg={flag}");
     }
+    if linux && !loom {
+        link_cpp_library();
+    }
     // For whatever links this crate: its build script finds them in DEP_ENCLAVE_CORE_LINK_ARGS, separated by spaces.
     println!("cargo::metadata=link_args={}", flags.join(" "));
+}
+
+/// Has the archive of the C++ library found before its shared object, where there is one. The engine needs a few of its
+/// functions, and whatever links it would else need the library of as new a compiler as the engine was built with.
+fn link_cpp_library() {
+    let compiler = env::var_os("RUSTC_LINKER").unwrap_or_else(|| "cc".into());
+    let Ok(output) = Command::new(compiler).arg("-print-file-name=libstdc++.a").output() else { return };
+    let archive = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+    if !archive.is_absolute() {
+        return;
+    }
+    let directory = Path::new(&env::var_os("OUT_DIR").expect("Cargo sets it")).join("static");
+    std::fs::create_dir_all(&directory).expect("the output directory is writable");
+    let link = directory.join("libstdc++.a");
+    match std::fs::remove_file(&link) {
+        Err(error) if error.kind() != ErrorKind::NotFound => panic!("{}: {error}", link.display()),
+        _ => symlink(archive, link).expect("the output directory is writable"),
+    }
+    println!("cargo::rustc-link-search=native={}", directory.display());
 }

@@ -27,11 +27,15 @@ def prepare() -> None:
     run(str(provision))
     if (ROOT / "core" / "src" / "bin" / f"{WORKER}.rs").exists():
         run("cargo", "build", "--release", "--locked", "-p", "enclave-core", "--bin", WORKER)
-        target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
         directory = PACKAGE / "python" / "enclave" / "_bin"
         directory.mkdir(exist_ok=True)
-        shutil.copy2(target / "release" / WORKER, directory / WORKER)
+        shutil.copy2(target_directory() / "release" / WORKER, directory / WORKER)
         run("strip", "--strip-unneeded", str(directory / WORKER))
+
+
+def target_directory() -> Path:
+    """Where Cargo puts what it builds."""
+    return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 
 
 def run(*command: str) -> None:
@@ -44,7 +48,10 @@ def run(*command: str) -> None:
 def build_wheel(wheel_directory: str, config_settings: Any = None, metadata_directory: str | None = None) -> str:
     """PEP 517."""
     prepare()
-    return str(maturin.build_wheel(wheel_directory, config_settings, metadata_directory))
+    wheel = str(maturin.build_wheel(wheel_directory, config_settings, metadata_directory))
+    # maturin leaves a copy.
+    (target_directory() / "wheels" / wheel).unlink(missing_ok=True)
+    return wheel
 
 
 def build_editable(wheel_directory: str, config_settings: Any = None, metadata_directory: str | None = None) -> str:

@@ -142,8 +142,8 @@ impl Events {
         if std::thread::current().id() != self.maker {
             return Ok(());
         }
-        let reason = "Python's threads are not threads of the system here, as a library has replaced them; with gevent, call \
-                      monkey.patch_all(thread=False)";
+        let reason = "a library has replaced Python's threads by others, which are not of the system; with gevent, call \
+                      monkey.patch_all(thread=False, select=False)";
         Err(raise(py, &Error::Unsupported { feature: "threads".into(), reason: reason.into() }))
     }
 

@@ -489,7 +489,7 @@ class _Inline(threading.Thread):
 def test_threads_that_are_none_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as replaced:
         replaced.setattr("threading.Thread", _Inline)
-        with pytest.raises(enclave.UnsupportedError, match=r"monkey\.patch_all\(thread=False\)"):
+        with pytest.raises(enclave.UnsupportedError, match=r"monkey\.patch_all\(thread=False, select=False\)"):
             enclave.Pool(min_workers=1, max_workers=1)
     with enclave.Pool(min_workers=1, max_workers=1) as pool:
         assert pool.submit("1").result(30) == 1

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import contextvars
 import inspect
 import logging
 import os
-import queue
 import threading
 import time
 from dataclasses import dataclass
@@ -85,41 +85,35 @@ class ToolThreads:
     def __init__(self, name: str, limit: int) -> None:
         self._name = name
         self._limit = limit
-        self._lock = threading.Lock()
-        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._changed = threading.Condition()
+        self._jobs: collections.deque[Callable[[], None]] = collections.deque()
         self._threads: list[threading.Thread] = []
         self._started = 0
-        # Threads that wait and are promised to no job; jobs that no thread is promised to.
-        self._free = 0
-        self._backlog = 0
+        # Threads that wait for a job.
+        self._waiting = 0
         self._stopped = False
 
     def submit(self, job: Callable[[], None]) -> None:
         """Have a job done."""
-        with self._lock:
+        with self._changed:
             if self._stopped:
                 return
-            if self._free > 0:
-                self._free -= 1
-            elif len(self._threads) >= self._limit:
-                self._backlog += 1
-            else:
+            if self._waiting <= len(self._jobs) and len(self._threads) < self._limit:
                 try:
                     self._start()
                 except RuntimeError:
                     # The system has none left: those that there are must do.
                     if not self._threads:
                         raise
-                    self._backlog += 1
-        self._jobs.put(job)
+            self._jobs.append(job)
+            self._changed.notify()
 
     def stop(self, until: float) -> None:
         """End the threads; those that are in a tool end after it. Waits until a time of `time.monotonic` at most."""
-        with self._lock:
+        with self._changed:
             self._stopped = True
             threads = list(self._threads)
-        for _ in threads:
-            self._jobs.put(None)
+            self._changed.notify_all()
         for thread in threads:
             join(thread, until)
 
@@ -134,33 +128,24 @@ class ToolThreads:
             while guarded("a tool", self._work_once, True):
                 pass
         finally:
-            with self._lock:
+            with self._changed:
                 self._threads.remove(threading.current_thread())
-                if not self._stopped:
-                    self._replace()
-
-    def _replace(self) -> None:
-        """Take a thread that has ended before its time from those that are free, or start one for what it should do."""
-        if self._free > 0:
-            self._free -= 1
-            return
-        try:
-            self._start()
-        except RuntimeError:
-            self._backlog += 1
+                # Should it have ended before its time, another does what is left.
+                if self._jobs and not self._stopped:
+                    self._start()
 
     def _work_once(self) -> bool:
-        job = self._jobs.get()
-        if job is None:
-            return False
-        try:
-            job()
-        finally:
-            with self._lock:
-                if self._backlog > 0:
-                    self._backlog -= 1
-                else:
-                    self._free += 1
+        with self._changed:
+            self._waiting += 1
+            try:
+                while not self._jobs and not self._stopped:
+                    self._changed.wait()
+            finally:
+                self._waiting -= 1
+            if not self._jobs:
+                return False
+            job = self._jobs.popleft()
+        job()
         return True
 
 
@@ -200,14 +185,15 @@ class LoopThread:
         join(thread, until)
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
-        asyncio.set_event_loop(loop)
-        what = "the event loop of a pool"
+        what = "the event loop"
         try:
+            guarded(what, lambda: asyncio.set_event_loop(loop))
             # A tool may stop the loop, or end it by SystemExit; others still need it.
             while not self._stopped:
-                guarded(what, loop.run_forever)
-            # What was handed over last begins, so as to be cancelled.
-            guarded(what, lambda: loop.run_until_complete(asyncio.sleep(0)))
+                if not guarded(what, lambda: loop.run_forever() or True):
+                    # A loop that only raises leaves time to others.
+                    time.sleep(0.001)
+            guarded(what, lambda: _begin_all(loop))
             for _ in range(_ATTEMPTS):
                 if not asyncio.all_tasks(loop):
                     break
@@ -215,6 +201,14 @@ class LoopThread:
             guarded(what, lambda: loop.run_until_complete(loop.shutdown_asyncgens()))
         finally:
             loop.close()
+
+
+def _begin_all(loop: asyncio.AbstractEventLoop) -> None:
+    """Have begin what was handed over last, so as to be cancelled."""
+    # The call that stops the loop may still be on its way.
+    with contextlib.suppress(RuntimeError):
+        loop.run_until_complete(asyncio.sleep(0))
+    loop.run_until_complete(asyncio.sleep(0))
 
 
 def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:

@@ -392,7 +392,7 @@ def _watch(pool: enclave.Pool, name: str, interval: float, length: float | None)
         update: Callable[[Any], None] | None = None
         if live is not None:
             update = stack.enter_context(live).update
-        while until is None or time.monotonic() < until:
+        while True:
             left = interval if until is None else min(interval, max(0.0, until - time.monotonic()))
             time.sleep(left)
             now, stats = time.monotonic(), pool.stats()
@@ -402,6 +402,8 @@ def _watch(pool: enclave.Pool, name: str, interval: float, length: float | None)
                 update(_table(name, stats, rate))
             else:
                 print(_plain(stats, rate), flush=True)  # noqa: T201
+            if until is not None and time.monotonic() >= until:
+                break
 
 
 def _live() -> Any:
