@@ -264,16 +264,19 @@ test-c: stage ## Run the C tests; FILTER=name runs those whose name holds it
 	@$(MAKE) $(C_TESTS)
 	scripts/run-c-tests "$(FILTER)" $(C_TESTS)
 
+CONFORMANCE := $(PYTHON) tests/conformance/driver.py --filter "$(FILTER)"
+C_RUNNER := -- target/tests/c/conformance
+
 .PHONY: test-conformance
 test-conformance: stage ## Run the table of tests/conformance through the C ABI
 	$(call step,"Conformance (a minute)")
 	@$(MAKE) target/tests/c/conformance
-	target/tests/c/conformance $(FILTER)
+	$(CONFORMANCE) $(C_RUNNER)
 	@echo 'In worker processes:'
-	target/tests/c/conformance --process $(FILTER)
+	$(CONFORMANCE) --process $(C_RUNNER)
 	@echo 'With the least memory that is accepted:'
-	target/tests/c/conformance --memory-mib 16 $(FILTER)
-	target/tests/c/conformance --process --memory-mib 16 $(FILTER)
+	$(CONFORMANCE) --memory-mib 16 $(C_RUNNER)
+	$(CONFORMANCE) --process --memory-mib 16 $(C_RUNNER)
 
 target/tests/c/%: tests/c/%.c $(wildcard tests/c/*.h) include/enclave.h $(LIBRARY)
 	@mkdir -p $(@D)
@@ -354,7 +357,7 @@ test-debug-engine: stage ## Run tests with SpiderMonkey's assertions and GC zeal
 	@ln -sf debugengine/libenclave.so target/debug-engine/libenclave.so.$(SOVERSION)
 	@for zeal in 0 $(GC_ZEAL); do \
 		echo "JS_GC_ZEAL=$$zeal"; \
-		JS_GC_ZEAL=$$zeal LD_LIBRARY_PATH=target/debug-engine ENCLAVE_CONFORMANCE_SLOW=1 target/tests/c/conformance; \
+		JS_GC_ZEAL=$$zeal LD_LIBRARY_PATH=target/debug-engine ENCLAVE_CONFORMANCE_SLOW=1 $(CONFORMANCE) $(C_RUNNER); \
 	done
 	$(call step,"Attacks by collections with the debug engine (a minute)")
 	@$(MAKE) target/tests/hostile

@@ -473,9 +473,7 @@ class Runner:
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line.endswith("\n"):
-            code = process.wait()
-            self.process = None
-            raise Wrong(f"the runner ended with {code} instead of an answer")
+            raise Wrong(f"the runner ended with {self.end(process)} instead of an answer")
         return json.loads(line)
 
     def check(self, case: dict[str, Any]) -> str | None:
@@ -489,15 +487,19 @@ class Runner:
             self.judge.case(case, answer)
         return answer.get("skip")
 
+    def end(self, process: subprocess.Popen[str]) -> int:
+        """Tells a runner that there are no more questions, and waits for its end."""
+        self.process = None
+        with process:
+            assert process.stdin is not None
+            process.stdin.close()
+            return process.wait()
+
     def close(self) -> None:
         """Ends the runner, which has to end well."""
-        if self.process is not None:
-            assert self.process.stdin is not None
-            self.process.stdin.close()
-            code = self.process.wait()
-            self.process = None
-            if code != 0:
-                raise Wrong(f"the runner ended with {code}")
+        code = 0 if self.process is None else self.end(self.process)
+        if code != 0:
+            raise Wrong(f"the runner ended with {code}")
 
 
 def main() -> int:
