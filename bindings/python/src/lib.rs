@@ -29,13 +29,13 @@ static ALLOCATOR: enclave_core::HostAllocator = enclave_core::HostAllocator;
 #[pymodule]
 mod _enclave {
     #[pymodule_export]
+    use super::errors::write_unraisable;
+    #[pymodule_export]
     use super::events::Events;
     #[pymodule_export]
     use super::pool::{Execution, Outcome, Pool, Script, ToolCall};
     #[pymodule_export]
     use super::settings::{limit_names, preset_settings, setting_names};
-    #[pymodule_export]
-    use super::errors::write_unraisable;
     #[pymodule_export]
     use super::values::copy;
 

@@ -46,7 +46,7 @@ fn table(text: &str) -> Vec<(String, String)> {
 #[test]
 fn the_console_prints_what_node_prints() {
     let pool = pool();
-    for (source, expected) in table(include_str!("../node/console.json")) {
+    for (source, expected) in table(include_str!("node/console.json")) {
         assert_eq!(lines(&pool, &source).join("\n"), expected, "{source}");
     }
 }
@@ -54,7 +54,7 @@ fn the_console_prints_what_node_prints() {
 #[test]
 fn the_web_functions_give_what_node_gives() {
     let pool = pool();
-    for (source, expected) in table(include_str!("../node/web.json")) {
+    for (source, expected) in table(include_str!("node/web.json")) {
         let given =
             format!("try {{ JSON.stringify(({source})) ?? 'undefined' }} catch (error) {{ `throws ${{error.name}}` }}");
         assert_eq!(run(&pool, &given, None).result, Ok(Value::String(expected)), "{source}");

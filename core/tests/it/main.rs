@@ -6,10 +6,20 @@
 
 mod common;
 mod console_and_web;
+mod edges;
 mod engine;
 mod limits;
 mod process;
 mod scripts;
+mod starting;
+
+// The debug engine is for what scripts do, and too slow for sweeps.
+#[cfg(not(feature = "debug-engine"))]
+mod exhaustion;
+#[cfg(not(feature = "debug-engine"))]
+mod hosts;
+#[cfg(not(feature = "debug-engine"))]
+mod pressure;
 
 #[global_allocator]
 static ALLOCATOR: enclave_core::HostAllocator = enclave_core::HostAllocator;

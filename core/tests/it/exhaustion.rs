@@ -1,39 +1,20 @@
 //! A host that runs out of descriptors or of address space while a pool starts, works and ends: one clear error, no crash,
 //! and all is well when there is enough again. Each step has a process of its own, to have its own limits.
 
-// Loom's models need no engine. The debug engine is for what scripts do.
-#![cfg(all(not(loom), not(feature = "debug-engine")))]
-
-use std::process::Command;
-use std::time::Duration;
-
-use enclave_core::{Error, HostAllocator, Isolation, Pool, PoolConfig, Preset, Status, Value};
+use enclave_core::{Error, Isolation, Pool, PoolConfig, Status, Value};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-#[global_allocator]
-static ALLOCATOR: HostAllocator = HostAllocator;
+use crate::common::{self, MIB};
 
 const STEP: &str = "ENCLAVE_TEST_EXHAUSTION";
 
-/// Longer than anything takes on a busy machine.
-const LONG: Duration = Duration::from_secs(60);
-
 fn config(isolation: Isolation) -> PoolConfig {
-    let mut config = PoolConfig::preset(Preset::Standard);
-    config.isolation = isolation;
-    config.worker_path = Some(env!("CARGO_BIN_EXE_enclave-worker").into());
-    (config.min_workers, config.max_workers) = (1, 3);
-    config.limits.timeout = LONG;
-    config
+    PoolConfig { max_workers: 3, memory_limit_per_worker: 256 * MIB, ..common::config(isolation) }
 }
 
 /// Runs a step of a test in a process of its own.
 fn in_a_process(test: &str, step: &str) {
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
-        .env(STEP, step)
-        .output()
-        .unwrap();
+    let output = common::only(module_path!(), test).env(STEP, step).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{test} {step}: {}\n{said}", output.status);
 }

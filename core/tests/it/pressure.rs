@@ -2,23 +2,14 @@
 //! memory left: whoever uses it next must not find it half made. Each sweep has a process of its own, since what is
 //! made once is made by the first.
 
-// Loom's models need no engine. The debug engine is too slow for sweeps.
-#![cfg(all(not(loom), not(feature = "debug-engine")))]
+use enclave_core::{Error, ExecutionOptions, Isolation, Pool, PoolConfig, Value};
 
-use std::process::Command;
-use std::time::Duration;
-
-use enclave_core::{Error, ExecutionOptions, HostAllocator, Isolation, Pool, PoolConfig, Preset, Value};
-
-#[global_allocator]
-static ALLOCATOR: HostAllocator = HostAllocator;
+use crate::common;
 
 const MIB: usize = 1024 * 1024;
 const LIMIT: usize = 64 * MIB;
 /// Where the engine is refused large requests: see `engine::memory`.
 const REFUSED: usize = LIMIT + LIMIT / 4;
-/// Longer than anything takes on a busy machine.
-const LONG: Duration = Duration::from_secs(60);
 
 const SWEEP: &str = "ENCLAVE_TEST_SWEEP";
 
@@ -120,12 +111,8 @@ fn sources() -> Vec<String> {
 }
 
 fn pool() -> Pool {
-    let mut config = PoolConfig::preset(Preset::Standard);
-    config.isolation = Isolation::Thread;
-    (config.min_workers, config.max_workers) = (1, 2);
-    config.memory_limit_per_worker = LIMIT as u64;
-    config.limits.timeout = LONG;
-    Pool::new(config).unwrap()
+    let memory_limit_per_worker = LIMIT as u64;
+    Pool::new(PoolConfig { max_workers: 2, memory_limit_per_worker, ..common::config(Isolation::Thread) }).unwrap()
 }
 
 /// Runs a source with so many bytes of buffers alive, the last of them small if `small`, and no poll point between.
@@ -215,8 +202,7 @@ fn sweep(name: &str) -> usize {
 
 /// Runs a sweep in a process of its own; gives the number of threads that it has cost.
 fn in_a_process(name: &str) -> usize {
-    let mut child = Command::new(std::env::current_exe().unwrap());
-    let output = child.args(["--exact", "child", "--nocapture", "--ignored"]).env(SWEEP, name).output().unwrap();
+    let output = common::only(module_path!(), "child").arg("--ignored").env(SWEEP, name).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     let lost = said.lines().find_map(|line| line.rsplit_once("threads lost: ")?.1.parse().ok());
     lost.unwrap_or_else(|| panic!("{name}: {said}\n{}", String::from_utf8_lossy(&output.stderr)))

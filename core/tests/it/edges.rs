@@ -1,19 +1,14 @@
 //! Every way from a script into our own code, where the engine has no more stack, and where it has no more memory:
 //! whatever the engine does there, our code takes it, and the next execution does not notice.
 
-// Loom's models need no engine.
-#![cfg(not(loom))]
-
 use std::sync::Arc;
-use std::time::Duration;
 
 use enclave_core::{
-    Error, ExecutionOptions, HostAllocator, Isolation, MIN_MEMORY_LIMIT, Outcome, Pool, PoolConfig, Preset, SourceKind,
-    Status, ToolCall, ToolError, Value,
+    Error, ExecutionOptions, Isolation, MIN_MEMORY_LIMIT, Outcome, Pool, PoolConfig, Preset, SourceKind, Status,
+    ToolCall, ToolError, Value,
 };
 
-#[global_allocator]
-static ALLOCATOR: HostAllocator = HostAllocator;
+use crate::common::LONG;
 
 /// What values are made by: each time a new one, because the engine makes much of a value only when it is asked.
 const MAKERS: &[&str] = &[
@@ -94,7 +89,7 @@ fn pool(memory_limit: u64) -> Pool {
     config.isolation = Isolation::Thread;
     (config.min_workers, config.max_workers) = (1, 1);
     config.memory_limit_per_worker = memory_limit;
-    config.limits.timeout = Duration::from_secs(600);
+    (config.queue_timeout, config.limits.timeout) = (LONG, LONG);
     config.limits.max_console_calls = 10_000_000;
     config.limits.max_console_output = 1 << 40;
     config.limits.max_tool_calls = 10_000_000;

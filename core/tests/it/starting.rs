@@ -2,40 +2,18 @@
 //! names the remedy, and the next one is made when there is enough. Each test has a process of its own, because the
 //! engine starts once.
 
-// Loom's models need no engine.
-#![cfg(all(not(loom), target_os = "linux"))]
+use enclave_core::{Error, Isolation, Pool, PoolConfig, Status, Value};
 
-use std::process::Command;
+use crate::common::{self, MIB, run};
 
-use enclave_core::{Error, ExecutionOptions, HostAllocator, Isolation, Pool, PoolConfig, Preset, Status, Value};
-
-#[global_allocator]
-static ALLOCATOR: HostAllocator = HostAllocator;
-
-const CHILD: &str = "ENCLAVE_TEST_STARTING";
-const MIB: u64 = 1024 * 1024;
 const NOBODY: u32 = 65534;
 
-/// Runs a test of this program again, in a process of its own; true there.
-fn is_child(test: &str) -> bool {
-    if std::env::var_os(CHILD).is_some() {
-        return true;
-    }
-    let mut child = Command::new(std::env::current_exe().unwrap());
-    let output = child.args(["--exact", test, "--nocapture"]).env(CHILD, "1").output().unwrap();
-    assert!(output.status.success(), "{}\n{output:?}", String::from_utf8_lossy(&output.stderr));
-    false
-}
-
 fn new_pool() -> Result<Pool, Error> {
-    let mut config = PoolConfig::preset(Preset::Standard);
-    config.isolation = Isolation::Thread;
-    (config.min_workers, config.max_workers) = (1, 2);
-    Pool::new(config)
+    Pool::new(PoolConfig { max_workers: 2, memory_limit_per_worker: 256 * MIB, ..common::config(Isolation::Thread) })
 }
 
 fn works(pool: &Pool) {
-    assert_eq!(pool.run("1 + 1", ExecutionOptions::default()).unwrap(), Value::Number(2.0));
+    assert_eq!(run(pool, "1 + 1"), Value::Number(2.0));
 }
 
 /// Sets a soft limit, and leaves the hard one.
@@ -56,7 +34,7 @@ fn address_space() -> u64 {
 
 #[test]
 fn too_little_address_space_is_an_error_that_is_not_remembered() {
-    if !is_child("too_little_address_space_is_an_error_that_is_not_remembered") {
+    if !common::is_alone(module_path!(), "too_little_address_space_is_an_error_that_is_not_remembered") {
         return;
     }
     for more in [256, 1024, 2000] {
@@ -79,7 +57,7 @@ fn too_little_address_space_is_an_error_that_is_not_remembered() {
 
 #[test]
 fn too_few_threads_are_an_error_that_is_not_remembered() {
-    if !is_child("too_few_threads_are_an_error_that_is_not_remembered") {
+    if !common::is_alone(module_path!(), "too_few_threads_are_an_error_that_is_not_remembered") {
         return;
     }
     // The number of threads is not limited for root.

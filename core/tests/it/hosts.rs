@@ -6,17 +6,13 @@
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Arc;
-use std::time::Duration;
 
-use enclave_core::{
-    Error, ExecutionOptions, Isolation, Pool, PoolConfig, Preset, RecycleReason, Status, ToolCall, Value,
-};
+use enclave_core::{Error, ExecutionOptions, Isolation, Pool, PoolConfig, RecycleReason, Status, ToolCall, Value};
 
-#[global_allocator]
-static ALLOCATOR: enclave_core::HostAllocator = enclave_core::HostAllocator;
+use crate::common::{self, WORKER};
 
-const WORKER: &str = env!("CARGO_BIN_EXE_enclave-worker");
-
+/// The test that is the body of a host.
+const THIS: &str = "hosts::host";
 /// Set in a host that has been prepared, to what it is to do.
 const HOST: &str = "ENCLAVE_TEST_HOST";
 /// What a host prints at its end.
@@ -42,17 +38,7 @@ const GREEDY: [&str; 5] = [
 ];
 
 fn config(jit: bool) -> PoolConfig {
-    let mut config = PoolConfig {
-        isolation: Isolation::Process,
-        worker_path: Some(WORKER.into()),
-        min_workers: 1,
-        max_workers: 1,
-        memory_limit_per_worker: 128 << 20,
-        jit,
-        ..PoolConfig::preset(Preset::Standard)
-    };
-    config.limits.timeout = Duration::from_secs(600);
-    config
+    PoolConfig { memory_limit_per_worker: 128 << 20, jit, ..common::config(Isolation::Process) }
 }
 
 fn run_ordinary_scripts(jit: bool, scripts: &[&str]) {
@@ -101,7 +87,7 @@ fn host() {
 /// becomes the host, inside of what the preparation has set `IN` to.
 fn start(wrapper: &[&str], preparation: &str, what: &str) -> Output {
     let script = format!(
-        "set -e; trap 'exit {NOT_HERE}' EXIT; {preparation}\ntrap - EXIT\nexec $IN \"$TEST\" --exact host --nocapture"
+        "set -e; trap 'exit {NOT_HERE}' EXIT; {preparation}\ntrap - EXIT\nexec $IN \"$TEST\" --exact {THIS} --nocapture"
     );
     Command::new(wrapper[0])
         .args(&wrapper[1..])
