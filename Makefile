@@ -70,17 +70,12 @@ TOO_SLOW_UNDER_ZEAL := a_copy_is_in_the_memory_limit_while_it_is_made a_deep_val
 DEBUG_FLAGS := --locked --profile debugengine --target-dir target/debug-engine
 DEBUG_ENGINE := $(CARGO) --config 'env.MOZJS_ARCHIVE.value="$(CURDIR)/.mozjs/libmozjs-debug.tar.gz"'
 
-# Random inputs (fuzz/README.md). The compiler counts what they reach, as libFuzzer wants it; a target is given, so that
-# the flags are not those of build scripts.
+# Random inputs (fuzz/README.md).
 FUZZ_TARGETS := frames_of_worker frames_of_pool cbor json sources tools console values settings
 TARGETS ?= $(FUZZ_TARGETS) scripts
 TIME ?= 60
-FUZZ_HOST = $(shell rustc -vV | sed -n 's/^host: //p')
-FUZZ_FLAGS := --locked --profile fuzzing -p enclave-fuzz --features libfuzzer --target-dir target/fuzz
-FUZZ_RUSTFLAGS := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
-	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
-	-Cllvm-args=-sanitizer-coverage-trace-compares
-FUZZ_BIN = target/fuzz/$(FUZZ_HOST)/fuzzing
+FUZZ_PROFILE ?= fuzzing
+FUZZ_BIN = target/$(FUZZ_PROFILE)
 SCRIPTS_BIN := target/release/fuzz-scripts
 # Under GC zeal of every few allocations, scripts only time out.
 FUZZ_GC_ZEAL := 2,2000 7,300 14,2000
@@ -372,7 +367,8 @@ test-debug-engine: stage ## Run tests with SpiderMonkey's assertions and GC zeal
 fuzz-build: setup
 	$(call step,"Build the fuzz targets (some minutes the first time)")
 	$(CARGO) build --release --locked -p enclave-fuzz --bin fuzz-scripts
-	RUSTFLAGS="$(FUZZ_RUSTFLAGS)" $(CARGO) build --target $(FUZZ_HOST) $(FUZZ_FLAGS) $(addprefix --bin ,$(FUZZ_TARGETS))
+	RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/fuzz/rustc $(CARGO) build --locked --profile $(FUZZ_PROFILE) -p enclave-fuzz \
+		--features libfuzzer $(addprefix --bin ,$(FUZZ_TARGETS))
 
 # A half of the time is for scripts, the rest for the targets in equal parts.
 .PHONY: fuzz
