@@ -112,7 +112,7 @@ fn check_limit(config: &PoolConfig, over: &str, below: &str, expected: Status, r
 /// What must be done in a time, which is longer on a busy machine: it is for one of these times. What would be ended
 /// wrongly is so for all of them.
 fn is_done_in_some_time(is_done_in: impl Fn(Duration) -> bool) -> bool {
-    (0..12).map(|doublings| Duration::from_millis(SLOWNESS * 25 << doublings)).any(is_done_in)
+    (0..12).map(|doublings| Duration::from_millis((SLOWNESS * 25) << doublings)).any(is_done_in)
 }
 
 /// Waits so long.
