@@ -294,7 +294,8 @@ typedef void (*enclave_tool_fn)(void *user_data, struct enclave_tool_call_t *cal
 typedef int32_t enclave_source_kind_t;
 
 /// Receives the outcome of an execution, which it owns: it, or whoever it hands the outcome to, frees it. It is called
-/// once, on the thread that made the outcome, and should return soon. The finalizer runs right after it.
+/// once, on the thread that made the outcome, and should return soon. The finalizer runs right after it. If it ends other
+/// executions of the pool, their callbacks are called when it has returned.
 typedef void (*enclave_complete_fn)(void *user_data, struct enclave_outcome_t *outcome);
 
 /// What one execution took. Made by the library, which may append fields.

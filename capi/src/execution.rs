@@ -15,7 +15,8 @@ use crate::status::enclave_status_t;
 pub const ENCLAVE_NO_TIMEOUT: u64 = u64::MAX;
 
 /// Receives the outcome of an execution, which it owns: it, or whoever it hands the outcome to, frees it. It is called
-/// once, on the thread that made the outcome, and should return soon. The finalizer runs right after it.
+/// once, on the thread that made the outcome, and should return soon. The finalizer runs right after it. If it ends other
+/// executions of the pool, their callbacks are called when it has returned.
 pub type enclave_complete_fn = Option<unsafe extern "C" fn(user_data: *mut c_void, outcome: *mut enclave_outcome_t)>;
 
 /// A submitted execution. Owned by the caller; may be used from any thread, and from several at once. Freeing it

@@ -17,6 +17,8 @@ use crate::{pool, stats};
 const BATCH: usize = 256;
 /// So many console lines and tool calls may wait; then their scripts wait, as they would in a callback that blocks.
 const MAX_HELD: usize = 1024;
+/// So many bytes of them, too, whatever becomes of the executions meanwhile; a single one may be larger.
+const MAX_HELD_BYTES: u64 = 16 * 1024 * 1024;
 
 pub(crate) enum Event {
     Completed(u64, Arc<Outcome>),
@@ -32,13 +34,23 @@ impl Event {
     fn may_wait(&self) -> bool {
         matches!(self, Event::Console(..) | Event::ToolCall(..))
     }
+
+    /// The bytes of a script in it.
+    fn bytes(&self) -> u64 {
+        match self {
+            Event::Console(_, line) => line.text.len() as u64,
+            Event::ToolCall(_, call) => call.args.approximate_size(),
+            Event::Completed(..) | Event::Recycled(_) | Event::Stats(_) => 0,
+        }
+    }
 }
 
 #[derive(Default)]
 struct State {
     events: VecDeque<Event>,
-    /// Console lines and tool calls among them.
+    /// Console lines and tool calls among them, and their bytes.
     held: usize,
+    held_bytes: u64,
     /// Events ever put in, and ever handled.
     put: u64,
     handled: u64,
@@ -67,9 +79,12 @@ impl Inbox {
 
     /// Puts an event in; called on the core's threads.
     pub(crate) fn put(&self, event: Event) {
+        let bytes = event.bytes();
         let mut state = self.lock();
         if event.may_wait() {
-            while state.held >= MAX_HELD && !state.closed {
+            while (state.held >= MAX_HELD || (state.held > 0 && state.held_bytes + bytes > MAX_HELD_BYTES))
+                && !state.closed
+            {
                 state = self.emptied.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
         }
@@ -80,7 +95,10 @@ impl Inbox {
             return;
         }
         match event {
-            _ if event.may_wait() => state.held += 1,
+            _ if event.may_wait() => {
+                state.held += 1;
+                state.held_bytes += bytes;
+            }
             Event::Stats(_) if std::mem::replace(&mut state.stats, true) => return,
             _ => {}
         }
@@ -102,6 +120,7 @@ impl Inbox {
         let batch: VecDeque<Event> = state.events.drain(..count).collect();
         state.taken = batch.len() as u64;
         state.held -= batch.iter().filter(|event| event.may_wait()).count();
+        state.held_bytes -= batch.iter().map(Event::bytes).sum::<u64>();
         state.stats &= !batch.iter().any(|event| matches!(event, Event::Stats(_)));
         self.emptied.notify_all();
         batch

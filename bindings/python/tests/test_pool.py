@@ -507,6 +507,26 @@ def test_a_slow_console_callback_slows_its_scripts_but_not_their_limits() -> Non
         assert pool.run("1") == 1
 
 
+def test_lines_that_wait_for_their_callback_are_bounded_in_bytes() -> None:
+    go = threading.Event()
+
+    def on_console(_: enclave.ConsoleLine) -> None:
+        go.wait(60)
+
+    with enclave.Pool(min_workers=1, max_workers=1, max_console_output=2**30) as pool:
+        # The script waits for a place until its time is over.
+        source = "for (let i = 0; i < 40; i++) console.log('x'.repeat(1e6))"
+        execution = pool.submit(source, timeout=1.0, on_console=on_console)
+        while pool.stats().total_executions == 0:
+            time.sleep(0.01)
+        go.set()
+        with pytest.raises(enclave.ExecutionTimeoutError):
+            execution.result(60)
+        lines: list[int] = []
+        pool.run(source, on_console=lambda line: lines.append(len(line.text)))
+        assert lines == [1_000_000] * 40
+
+
 def test_waiting_inside_a_callback_is_refused_and_submitting_is_not() -> None:
     seen: list[Any] = []
 

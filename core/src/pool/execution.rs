@@ -91,9 +91,10 @@ impl Execution {
     /// Ends the execution with CANCELLED. It returns at once and may be called at any time, any number of times, also
     /// in callbacks.
     ///
-    /// Waiting in the queue, the execution ends before this returns, and its completion callback runs on this thread.
-    /// Running, it ends as soon as its worker stops (or does not stop within a grace of 30 ms); should it finish
-    /// first, that outcome stays. Done, nothing happens.
+    /// Waiting in the queue, the execution ends before this returns, and its completion callback runs on this thread:
+    /// before this returns too or, in a completion callback of the same pool, when that has returned. Running,
+    /// it ends as soon as its worker stops (or does not stop within a grace of 30 ms); should it finish first, that
+    /// outcome stays. Done, nothing happens.
     ///
     /// # Errors
     ///

@@ -353,12 +353,13 @@ fn completion_callbacks_that_end_other_executions_do_not_nest() {
 
 #[test]
 fn two_pools_whose_callbacks_end_executions_of_each_other_do_not_nest_without_end() {
-    let lab = Lab::default();
-    let pools: Vec<Pool> = (0..2).map(|_| lab.pool(PoolConfig { max_queue_size: 1000, ..config(1) })).collect();
-    for pool in &pools {
+    // Workers of two pools have the same numbers.
+    let labs = [Lab::default(), Lab::default()];
+    let pools = labs.each_ref().map(|lab| lab.pool(PoolConfig { max_queue_size: 1000, ..config(1) }));
+    for (lab, pool) in labs.iter().zip(&pools) {
         pool.submit("gate a", Default::default()).unwrap();
+        lab.wait_begun("gate a", 1);
     }
-    lab.wait_begun("gate a", 2);
     let depth = Arc::new((AtomicUsize::new(0), AtomicUsize::new(0)));
     let executions: Arc<Mutex<Vec<crate::pool::Execution>>> = Arc::default();
     for place in 0..1000 {
