@@ -12,8 +12,6 @@ mod objects;
 mod read;
 mod table;
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::ffi::CStr;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -25,10 +23,10 @@ use mozjs::rooted;
 use mozjs::rust::wrappers2::{CaptureCurrentStack, JS_DefineProperty, JS_NewObjectWithGivenProto, JS_NewPlainObject};
 
 use self::inspect::{Inspector, Stop, Text};
+use super::console_state::{ConsoleState, label_room};
 use super::isolate::{Current, State};
-use super::memory::{BLOCK, Reserved};
 use super::thrown::{JsResult, Thrown, check};
-use super::{convert, exception, host, memory, text};
+use super::{convert, exception, host, text};
 use crate::error::{Error, LimitUnit, Message};
 use crate::execution::{ConsoleLevel, ConsoleLine};
 
@@ -41,49 +39,22 @@ const MAX_LABEL: usize = 256;
 /// Frames that `console.trace` shows.
 const MAX_FRAMES: u32 = 64;
 
-/// The console of one execution.
-#[derive(Default)]
-pub(super) struct ConsoleState {
-    /// Calls that have printed.
-    calls: Cell<u32>,
-    /// Bytes that were printed.
-    bytes: Cell<u64>,
-    group_depth: Cell<u32>,
-    counters: RefCell<Labels<u32>>,
-    timers: RefCell<Labels<Instant>>,
-}
-
-/// What is kept under labels, in the worker's ledger as long as it is.
-type Labels<T> = HashMap<String, (T, Reserved)>;
-
-/// Room for an entry of [`Labels`]: its place in a table that may be half empty and is copied when it grows, and the label.
-fn label_room(label: &str) -> JsResult<Reserved> {
-    memory::reserve(4 * size_of::<(String, (Instant, Reserved))>() + BLOCK + label.len())
-}
-
-impl ConsoleState {
-    /// Console calls that have printed, or tried to.
-    pub(super) fn calls(&self) -> u32 {
-        self.calls.get()
+/// Moves all lines of a text to the right.
+fn grouped(console: &ConsoleState, text: String, inspector: &mut Inspector) -> Text {
+    let depth = console.group_depth.get().min(MAX_GROUP_INDENT) as usize;
+    if depth == 0 {
+        return Ok(text);
     }
-
-    /// Moves all lines of a text to the right.
-    fn grouped(&self, text: String, inspector: &mut Inspector) -> Text {
-        let depth = self.group_depth.get().min(MAX_GROUP_INDENT) as usize;
-        if depth == 0 {
-            return Ok(text);
+    let indent = " ".repeat(depth * GROUP_INDENT);
+    let mut grouped = indent.clone();
+    for line in text.split_inclusive('\n') {
+        grouped.push_str(line);
+        if line.ends_with('\n') {
+            grouped.push_str(&indent);
         }
-        let indent = " ".repeat(depth * GROUP_INDENT);
-        let mut grouped = indent.clone();
-        for line in text.split_inclusive('\n') {
-            grouped.push_str(line);
-            if line.ends_with('\n') {
-                grouped.push_str(&indent);
-            }
-            inspector.check(&grouped)?;
-        }
-        inspector.whole(grouped)
+        inspector.check(&grouped)?;
     }
+    inspector.whole(grouped)
 }
 
 /// What a method of the console does.
@@ -240,7 +211,7 @@ impl Call<'_> {
         let max_line = current.request.max_message_size;
         let left = limits.max_console_output.saturating_sub(console.bytes.get());
         let mut inspector = Inspector::new(state, usize::try_from(left.min(max_line)).unwrap_or(usize::MAX));
-        let made = make(cx, &mut inspector).and_then(|text| console.grouped(text, &mut inspector));
+        let made = make(cx, &mut inspector).and_then(|text| grouped(console, text, &mut inspector));
         if state.killed() {
             return Err(Thrown);
         }

@@ -23,7 +23,7 @@ use super::convert::{self, Budget, Failure};
 use super::interrupt::{Answer, Reply};
 use super::isolate::{Current, State};
 use super::thrown::{JsResult, Thrown, check};
-use super::{exception, jobs, memory, text};
+use super::{exception, jobs, memory, text, timers};
 use crate::error::{Error, LimitUnit, Message};
 use crate::execution::{ToolCall, ToolError, ToolReply};
 use crate::pending;
@@ -340,7 +340,7 @@ unsafe extern "C" fn set_timeout(cx: *mut RawJSContext, argc: u32, vp: *mut JSVa
             }
             rooted!(&in(cx) let call = match argc {
                 0..=2 => args.get(0).to_object(),
-                _ => jobs::with_arguments(cx, args)?,
+                _ => timers::with_arguments(cx, args)?,
             });
             let id = state.current.borrow().timers.borrow_mut().set(delay, call.get())?;
             args.rval().set(convert::number(id as f64));

@@ -26,13 +26,13 @@ use mozjs::rust::wrappers2::{
 };
 
 use super::cache::Cache;
-use super::console::ConsoleState;
+use super::console_state::ConsoleState;
 use super::interrupt::{Killed, Link, thread_cpu_time};
-use super::jobs::Timers;
 use super::kept::Kept;
 use super::memory::{Attached, Ledger};
 use super::realm::{self, Realms};
 use super::thrown::Thrown;
+use super::timers::Timers;
 use super::{convert, exception, jobs, new_runtime, script};
 use crate::contract::{Host, Pause, RecycleReason, Report, Request};
 use crate::error::{Error, Message};
@@ -218,7 +218,7 @@ impl Current {
             cpu_time: thread_cpu_time().saturating_sub(self.cpu_start),
             peak_memory: ledger.peak(),
             tool_calls: self.tool_calls.get(),
-            console_calls: self.console.calls(),
+            console_calls: self.console.calls.get(),
         }
     }
 

@@ -22,6 +22,7 @@ use crate::error::Error;
 mod allocator;
 mod cache;
 mod console;
+mod console_state;
 mod convert;
 mod crash;
 mod dom_exception;
@@ -37,6 +38,7 @@ mod realm;
 mod script;
 mod text;
 mod thrown;
+mod timers;
 mod trim;
 mod web;
 
