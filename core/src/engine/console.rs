@@ -24,7 +24,7 @@ use mozjs::rust::wrappers2::{CaptureCurrentStack, JS_DefineProperty, JS_NewObjec
 
 use self::inspect::{Inspector, Stop, Text};
 use super::console_state::{ConsoleState, label_room};
-use super::isolate::{Current, State};
+use super::state::{Current, State};
 use super::thrown::{JsResult, Thrown, check};
 use super::{convert, exception, host, text};
 use crate::error::{Error, LimitUnit, Message};

@@ -19,8 +19,8 @@ use mozjs::rust::IdVector;
 use mozjs::rust::wrappers2::*;
 use num_bigint::BigInt;
 
-use super::isolate::State;
 use super::memory::BLOCK;
+use super::state::State;
 use super::thrown::{JsResult, Thrown, check};
 use super::{memory, text};
 use crate::config::ExecutionLimits;

@@ -16,7 +16,7 @@ use mozjs::rust::wrappers2::{
 };
 
 use super::host::native;
-use super::isolate::State;
+use super::state::State;
 use super::thrown::{JsResult, Thrown, check};
 use super::{convert, exception, memory, text, web};
 

@@ -17,7 +17,7 @@ use mozjs::rust::wrappers2::{
     JS_GetProperty, PendingExceptionStackInfo,
 };
 
-use super::isolate::State;
+use super::state::State;
 use super::thrown::{JsResult, Thrown, check};
 use super::{convert, memory, text};
 use crate::error::{Error, ScriptError};

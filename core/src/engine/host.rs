@@ -21,7 +21,7 @@ use mozjs::rust::wrappers2::{
 
 use super::convert::{self, Budget, Failure};
 use super::interrupt::{Answer, Reply};
-use super::isolate::{Current, State};
+use super::state::{Current, State};
 use super::thrown::{JsResult, Thrown, check};
 use super::{exception, jobs, memory, text, timers};
 use crate::error::{Error, LimitUnit, Message};

@@ -19,8 +19,8 @@ use mozjs::rust::wrappers2::{
     HasAnyMicroTasks, IsPromiseObject, JS_ClearPendingException, JS_GetElement, JS_SetPendingException, RunJSMicroTask,
 };
 
-use super::isolate::{State, Stop};
 use super::memory::Reserved;
+use super::state::{State, Stop};
 use super::thrown::{JsResult, Thrown, check};
 use super::timers::FIRST_ARGUMENT;
 use super::{host, memory};

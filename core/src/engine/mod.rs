@@ -36,6 +36,7 @@ mod memory;
 mod normalize;
 mod realm;
 mod script;
+mod state;
 mod text;
 mod thrown;
 mod timers;

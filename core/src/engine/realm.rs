@@ -30,7 +30,7 @@ use mozjs::rust::wrappers2::{CurrentGlobalOrNull, JS_NewGlobalObject, JS_Resolve
 use mozjs::rust::{IdVector, RealmOptions};
 use mozjs::{JSCLASS_GLOBAL_SLOT_COUNT, JSCLASS_IS_GLOBAL, JSCLASS_RESERVED_SLOTS_MASK};
 
-use super::isolate::State;
+use super::state::State;
 use super::thrown::{JsResult, Thrown};
 use super::{console, convert, dom_exception, exception, host, memory, web};
 use crate::config::ExecutionLimits;

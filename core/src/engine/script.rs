@@ -23,7 +23,7 @@ use mozjs::rust::wrappers2::{Compile1, InstantiateGlobalStencil, JS_ExecuteScrip
 use mozjs::rust::{CompileOptionsWrapper, Stencil, transform_str_to_source_text};
 
 use super::cache::{Cache, Found};
-use super::isolate::{State, Stop};
+use super::state::{State, Stop};
 use super::thrown::{JsResult, check};
 use super::{exception, jobs, memory, text};
 use crate::contract::Request;

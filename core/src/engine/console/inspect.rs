@@ -14,8 +14,8 @@ use mozjs::rust::wrappers2::GetSymbolDescription;
 
 use super::layout::{self, Parts, Place};
 use super::read::{self, Key, Own};
-use crate::engine::isolate::State;
 use crate::engine::memory::{BLOCK, Reserved};
+use crate::engine::state::State;
 use crate::engine::thrown::Thrown;
 use crate::engine::{convert, memory, text};
 
