@@ -26,7 +26,7 @@ use self::inspect::{Inspector, Stop, Text};
 use super::console_state::{ConsoleState, label_room};
 use super::state::{Current, State};
 use super::thrown::{JsResult, Thrown, check};
-use super::{convert, exception, host, text};
+use super::{exception, host, object, text};
 use crate::error::{Error, LimitUnit, Message};
 use crate::execution::{ConsoleLevel, ConsoleLine};
 
@@ -121,9 +121,9 @@ pub(super) fn define(cx: &mut JSContext, global: Handle<*mut JSObject>) -> JsRes
             check(JS_DefineProperty(cx, console.handle(), name.as_ptr(), method.handle(), attributes))?;
         }
         rooted!(&in(cx) let tag = StringValue(&*text::to_js(cx, "console")?));
-        convert::define_tag(cx, console.handle(), tag.handle())?;
+        object::define_tag(cx, console.handle(), tag.handle())?;
         rooted!(&in(cx) let value = ObjectValue(console.get()));
-        convert::define_with(cx, global, "console", value.handle(), 0)
+        object::define_with(cx, global, "console", value.handle(), 0)
     }
 }
 

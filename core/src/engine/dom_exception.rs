@@ -18,7 +18,7 @@ use mozjs::rust::wrappers2::{
 use super::host::native;
 use super::state::State;
 use super::thrown::{JsResult, Thrown, check};
-use super::{convert, exception, memory, text, web};
+use super::{exception, memory, object, text, web};
 
 /// The constants, by their numbers from 1 on, and the names that have these codes.
 const CODES: [(&CStr, &str); 25] = [
@@ -63,7 +63,7 @@ pub(super) fn define(cx: &mut JSContext, global: Handle<*mut JSObject>) -> JsRes
         return Err(Thrown);
     }
     rooted!(&in(cx) let constructor = ObjectValue(constructor.get()));
-    convert::define_with(cx, global, "DOMException", constructor.handle(), 0)
+    object::define_with(cx, global, "DOMException", constructor.handle(), 0)
 }
 
 /// The prototype of the current realm, which is made when it is first needed: also if script has taken the class away.
@@ -104,7 +104,7 @@ fn prototype(cx: &mut JSContext) -> JsResult<*mut JSObject> {
     let tag = text::to_js(cx, "DOMException")?;
     // SAFETY: not null, and rooted at once.
     rooted!(&in(cx) let tag = StringValue(unsafe { &*tag }));
-    convert::define_tag(cx, prototype.handle(), tag.handle())?;
+    object::define_tag(cx, prototype.handle(), tag.handle())?;
     let root = RootedTraceableBox::new(Heap::default());
     root.set(prototype.get());
     *state.current.borrow().dom_exception.borrow_mut() = Some(root);
@@ -123,9 +123,9 @@ fn make(cx: &mut JSContext, name: &str, message: &str, prototype: Handle<*mut JS
         let text = text::to_js(cx, text)?;
         // SAFETY: not null, and rooted at once.
         rooted!(&in(cx) let text = StringValue(unsafe { &*text }));
-        convert::define_with(cx, error.handle(), key, text.handle(), 0)?;
+        object::define_with(cx, error.handle(), key, text.handle(), 0)?;
     }
-    convert::define_with(cx, error.handle(), "code", code.handle(), 0)?;
+    object::define_with(cx, error.handle(), "code", code.handle(), 0)?;
     Ok(error.get())
 }
 
@@ -149,8 +149,9 @@ unsafe extern "C" fn construct(cx: *mut RawJSContext, argc: u32, vp: *mut JSVal)
     unsafe {
         native(cx, argc, vp, |cx, _state, args| {
             web::require_new(cx, args, "DOMException")?;
-            let message = web::optional_text(cx, args, 0)?.unwrap_or_default();
-            let name = web::optional_text(cx, args, 1)?.unwrap_or_else(|| "Error".into());
+            let (_room, message) = web::optional_text(cx, args, 0)?.unwrap_or_default();
+            let name = web::optional_text(cx, args, 1)?;
+            let name = name.as_ref().map_or("Error", |(_room, name)| name);
             rooted!(&in(cx) let target = args.new_target().to_object());
             rooted!(&in(cx) let mut prototype = UndefinedValue());
             // A subclass has a prototype of its own.
@@ -160,7 +161,7 @@ unsafe extern "C" fn construct(cx: *mut RawJSContext, argc: u32, vp: *mut JSVal)
             let prototype =
                 if prototype.get().is_object() { prototype.get().to_object() } else { self::prototype(cx)? };
             rooted!(&in(cx) let prototype = prototype);
-            args.rval().set(ObjectValue(make(cx, &name, &message, prototype.handle())?));
+            args.rval().set(ObjectValue(make(cx, name, &message, prototype.handle())?));
             Ok(())
         })
     }

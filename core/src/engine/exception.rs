@@ -19,7 +19,7 @@ use mozjs::rust::wrappers2::{
 
 use super::state::State;
 use super::thrown::{JsResult, Thrown, check};
-use super::{convert, memory, text};
+use super::{memory, object, text};
 use crate::error::{Error, ScriptError};
 
 /// The name of the source where stack traces are sanitised.
@@ -100,7 +100,7 @@ fn from_error(cx: &mut JSContext, object: Handle<*mut JSObject>) -> ScriptError 
 }
 
 fn stack_text(cx: &mut JSContext, error: Handle<*mut JSObject>) -> Option<String> {
-    let Ok(Some(stack)) = convert::stack_of(cx, error) else {
+    let Ok(Some(stack)) = object::stack_of(cx, error) else {
         clear(cx);
         return None;
     };
@@ -208,7 +208,7 @@ fn primitive_text(cx: &mut JSContext, value: Handle<JSVal>) -> Option<String> {
         return Some(format!("Symbol({description})"));
     }
     if value.get().is_bigint() {
-        let text = convert::bigint_text(cx, value, MAX_TEXT).ok();
+        let text = object::bigint_text(cx, value, MAX_TEXT).ok();
         clear(cx);
         return text.map(|text| cut(text, MAX_TEXT));
     }
@@ -289,7 +289,7 @@ pub(super) fn make(
         let string = text::to_js(cx, text)?;
         // SAFETY: not null, and rooted at once.
         rooted!(&in(cx) let value = StringValue(unsafe { &*string }));
-        convert::define_with(cx, object.handle(), key, value.handle(), 0)
+        object::define_with(cx, object.handle(), key, value.handle(), 0)
     };
     if exception_type(name).is_none() && name != "Error" {
         set("name", name)?;

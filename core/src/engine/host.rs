@@ -23,7 +23,7 @@ use super::convert::{self, Budget, Failure};
 use super::interrupt::{Answer, Reply};
 use super::state::{Current, State};
 use super::thrown::{JsResult, Thrown, check};
-use super::{exception, jobs, memory, text, timers};
+use super::{exception, jobs, memory, object, text, timers};
 use crate::error::{Error, LimitUnit, Message};
 use crate::execution::{ToolCall, ToolError, ToolReply};
 use crate::pending;
@@ -140,11 +140,11 @@ pub(super) fn define_tools(cx: &mut JSContext, global: Handle<*mut JSObject>) ->
             rooted!(&in(cx) let slot = StringValue(&*text::to_js(cx, name)?));
             rooted!(&in(cx) let method = function_with(cx, Some(call_named_tool), &text::c_string(name), 1, slot.handle())?);
             rooted!(&in(cx) let method = ObjectValue(method.get()));
-            convert::define(cx, object.handle(), name, method.handle())?;
+            object::define(cx, object.handle(), name, method.handle())?;
         }
         check(JS_FreezeObject(cx, object.handle()))?;
         rooted!(&in(cx) let value = ObjectValue(object.get()));
-        convert::define_with(cx, global, "tools", value.handle(), 0)
+        object::define_with(cx, global, "tools", value.handle(), 0)
     }
 }
 
@@ -343,7 +343,7 @@ unsafe extern "C" fn set_timeout(cx: *mut RawJSContext, argc: u32, vp: *mut JSVa
                 _ => timers::with_arguments(cx, args)?,
             });
             let id = state.current.borrow().timers.borrow_mut().set(delay, call.get())?;
-            args.rval().set(convert::number(id as f64));
+            args.rval().set(object::number(id as f64));
             Ok(())
         })
     }

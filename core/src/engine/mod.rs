@@ -34,6 +34,7 @@ mod jobs;
 mod kept;
 mod memory;
 mod normalize;
+mod object;
 mod realm;
 mod script;
 mod state;

@@ -32,7 +32,7 @@ use mozjs::{JSCLASS_GLOBAL_SLOT_COUNT, JSCLASS_IS_GLOBAL, JSCLASS_RESERVED_SLOTS
 
 use super::state::State;
 use super::thrown::{JsResult, Thrown};
-use super::{console, convert, dom_exception, exception, host, memory, web};
+use super::{console, convert, dom_exception, exception, host, memory, object, web};
 use crate::config::ExecutionLimits;
 use crate::contract::Request;
 
@@ -169,7 +169,7 @@ pub(super) fn install(cx: &mut JSContext, request: &Request) -> JsResult<()> {
     rooted!(&in(cx) let mut item = UndefinedValue());
     for (name, value) in &*request.globals {
         convert::from_value(cx, value, item.handle_mut())?;
-        convert::define(cx, global.handle(), name, item.handle())?;
+        object::define(cx, global.handle(), name, item.handle())?;
     }
     Ok(())
 }

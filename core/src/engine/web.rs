@@ -25,7 +25,7 @@ use mozjs::rust::{ToBoolean, ToString};
 use super::host::{argument, define_function, native};
 use super::realm::StaticClass;
 use super::thrown::{JsResult, Thrown, check};
-use super::{convert, dom_exception, exception, memory, text};
+use super::{dom_exception, exception, memory, object, text};
 
 /// What a decoder counts for in the ledger, which does not see Rust's memory.
 const DECODER_BYTES: usize = 256;
@@ -102,7 +102,7 @@ fn define_class(
     let tag = text::to_js(cx, name.to_str().unwrap_or_default())?;
     // SAFETY: not null, and rooted at once.
     rooted!(&in(cx) let tag = StringValue(unsafe { &*tag }));
-    convert::define_tag(cx, prototype.handle(), tag.handle())
+    object::define_tag(cx, prototype.handle(), tag.handle())
 }
 
 fn argument_text(cx: &mut JSContext, args: &CallArgs, index: u32, name: &str) -> JsResult<*mut mozjs::jsapi::JSString> {
@@ -398,20 +398,24 @@ fn source_text(cx: &mut JSContext, args: &CallArgs) -> JsResult<(memory::Reserve
 }
 
 /// The text of an argument that may be left out.
-pub(super) fn optional_text(cx: &mut JSContext, args: &CallArgs, index: u32) -> JsResult<Option<String>> {
+pub(super) fn optional_text(
+    cx: &mut JSContext,
+    args: &CallArgs,
+    index: u32,
+) -> JsResult<Option<(memory::Reserved, String)>> {
     // SAFETY: used inside the call.
     if unsafe { argument(args, index) }.get().is_undefined() {
         return Ok(None);
     }
     rooted!(&in(cx) let string = argument_text(cx, args, index, "")?);
-    let _room = memory::reserve(text::length(string.handle()) * 3)?;
-    text::to_rust(cx, string.handle()).map(Some)
+    let room = memory::reserve(text::room(string.handle()))?;
+    Ok(Some((room, text::to_rust(cx, string.handle())?)))
 }
 
 function!(encode, |cx, args| {
     require_this_encoder(cx, args)?;
     let (_room, text) = source_text(cx, args)?;
-    let bytes = convert::bytes_from(cx, text.as_bytes())?;
+    let bytes = object::bytes_from(cx, text.as_bytes())?;
     args.rval().set(bytes);
     Ok(())
 });
@@ -424,7 +428,7 @@ function!(encode_into, |cx, args| {
     let target = if target.get().is_object() { target.get().to_object() } else { std::ptr::null_mut() };
     rooted!(&in(cx) let target = target);
     let Some(written) =
-        convert::write_uint8_array(target.handle(), text.as_bytes(), |room| text.floor_char_boundary(room))
+        object::write_uint8_array(target.handle(), text.as_bytes(), |room| text.floor_char_boundary(room))
     else {
         return Err(exception::throw(cx, "TypeError", "encodeInto: the second argument must be a Uint8Array"));
     };
@@ -436,7 +440,7 @@ function!(encode_into, |cx, args| {
     }
     for (name, number) in [("read", read), ("written", written)] {
         rooted!(&in(cx) let number = Int32Value(i32::try_from(number).unwrap_or(i32::MAX)));
-        convert::define(cx, result.handle(), name, number.handle())?;
+        object::define(cx, result.handle(), name, number.handle())?;
     }
     args.rval().set(ObjectValue(result.get()));
     Ok(())
@@ -503,7 +507,7 @@ fn source_bytes(cx: &mut JSContext, source: Handle<JSVal>) -> JsResult<Vec<u8>> 
     }
     if source.get().is_object() {
         rooted!(&in(cx) let object = source.get().to_object());
-        if let Some(bytes) = convert::copy_bytes(object.handle()) {
+        if let Some(bytes) = object::copy_bytes(object.handle()) {
             return Ok(bytes);
         }
     }
@@ -518,7 +522,7 @@ function!(decode, |cx, args| {
     let source = unsafe { argument(args, 0) };
     let length = if source.get().is_object() {
         rooted!(&in(cx) let object = source.get().to_object());
-        convert::byte_length(object.handle())
+        object::byte_length(object.handle())
     } else {
         0
     };

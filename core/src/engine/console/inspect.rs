@@ -17,7 +17,7 @@ use super::read::{self, Key, Own};
 use crate::engine::memory::{BLOCK, Reserved};
 use crate::engine::state::State;
 use crate::engine::thrown::Thrown;
-use crate::engine::{convert, memory, text};
+use crate::engine::{memory, object, text};
 
 /// UTF-16 units of a string inside an object that are shown.
 const MAX_STRING: usize = 10_000;
@@ -187,7 +187,7 @@ impl<'a> Inspector<'a> {
         } else if plain.is_double() && plain.to_double() == 0.0 {
             if plain.to_double().is_sign_negative() { "-0".into() } else { "0".into() }
         } else if plain.is_bigint() {
-            convert::bigint_text(cx, value, self.left())? + "n"
+            object::bigint_text(cx, value, self.left())? + "n"
         } else if plain.is_symbol() {
             self.symbol(cx, plain.to_symbol())?
         } else {

@@ -1,46 +1,42 @@
-//! Values between the engine and [`Value`], by copy, within a budget of bytes and depth.
+//! Values out of the engine.
 //!
 //! Reading a value may run script (getters, proxy traps), which is inside the execution's limits; a kill ends the
 //! conversion at the next look. It recurses, because every level has roots on the stack and the depth is at most
 //! `MAX_VALUE_DEPTH`, for which the worker's stack has room beyond what script may use.
 
 use mozjs::context::JSContext;
-use mozjs::gc::{Handle, MutableHandle};
-use mozjs::jsapi::{
-    BigIntToString, ClippedTime, ESClass, ExceptionStackOrNull, GetArrayBufferViewLengthAndData,
-    GetFunctionNativeReserved, IsArrayBufferObjectMaybeShared, IsCallable, JS_IsArrayBufferViewObject, JSITER_OWNONLY,
-    JSObject, JSPROP_ENUMERATE, JSString, Latin1Char, NewFunctionWithReserved, SetFunctionNativeReserved, StackFormat,
-};
-use mozjs::jsval::{
-    BigIntValue, BooleanValue, DoubleValue, Int32Value, JSVal, NullValue, ObjectValue, StringValue, UndefinedValue,
-};
+use mozjs::gc::Handle;
+use mozjs::jsapi::{ESClass, IsCallable, JS_IsArrayBufferViewObject, JSITER_OWNONLY, JSObject, JSString};
+use mozjs::jsval::{JSVal, UndefinedValue};
 use mozjs::rooted;
 use mozjs::rust::IdVector;
-use mozjs::rust::wrappers2::*;
+use mozjs::rust::wrappers2::{
+    DateGetMsecSinceEpoch, GetArrayLength, GetBuiltinClass, GetPropertyKeys, JS_GetElement, JS_GetProperty,
+    JS_GetPropertyById, MapSize, SetSize,
+};
 use num_bigint::BigInt;
 
-use super::memory::BLOCK;
-use super::state::State;
-use super::thrown::{JsResult, Thrown, check};
-use super::{memory, text};
 use crate::config::ExecutionLimits;
+use crate::engine::memory::BLOCK;
+use crate::engine::object::{byte_length, copy_bytes, digits, flatten, is_array, stack_of};
+use crate::engine::state::State;
+use crate::engine::thrown::{JsResult, Thrown, check};
+use crate::engine::{memory, text};
 use crate::error::{Error, Message};
 use crate::value::{ErrorValue, Value};
 
-/// Bits that a bigint of the engine has at most.
-const MAX_BIGINT_BITS: u64 = 1024 * 1024;
 /// Characters of a key that an error's path shows, and bytes of the whole path.
 const MAX_SEGMENT: usize = 64;
 const MAX_PATH: usize = 1024;
 
 /// What a conversion may still produce.
-pub(super) struct Budget {
+pub(in crate::engine) struct Budget {
     bytes: u64,
     max_depth: u32,
 }
 
 impl Budget {
-    pub(super) fn new(limits: &ExecutionLimits, max_message_size: u64) -> Self {
+    pub(in crate::engine) fn new(limits: &ExecutionLimits, max_message_size: u64) -> Self {
         Budget { bytes: max_message_size, max_depth: limits.max_value_depth }
     }
 
@@ -51,7 +47,7 @@ impl Budget {
 }
 
 /// Why a value cannot be copied out.
-pub(super) enum Failure {
+pub(in crate::engine) enum Failure {
     /// Script threw, or the execution is being ended.
     Thrown,
     TooLarge,
@@ -81,7 +77,7 @@ impl Failure {
     }
 
     /// The path with its root. What would make it too long is left out at its end.
-    pub(super) fn describe(path: &[String], root: &str) -> String {
+    pub(in crate::engine) fn describe(path: &[String], root: &str) -> String {
         let mut whole = root.to_owned();
         for segment in path.iter().rev() {
             if whole.len() + segment.len() > MAX_PATH {
@@ -94,7 +90,7 @@ impl Failure {
     }
 
     /// The error of an execution whose result this is; `Thrown` has another one.
-    pub(super) fn into_result_error(self, limit: u64) -> Error {
+    pub(in crate::engine) fn into_result_error(self, limit: u64) -> Error {
         match self {
             Failure::Thrown => Error::Internal { message: "an exception was lost".into() },
             Failure::TooLarge => Error::MessageTooLarge { what: Message::Result, limit },
@@ -119,7 +115,7 @@ impl Parents<'_> {
 }
 
 /// Copies a value out, and says what the copy counts for in the ledger. Functions and symbols at the top are undefined.
-pub(super) fn to_value(
+pub(in crate::engine) fn to_value(
     cx: &mut JSContext,
     state: &State,
     value: Handle<JSVal>,
@@ -419,364 +415,6 @@ fn property_segment(key: &str) -> String {
         && !key.starts_with(|c: char| c.is_ascii_digit())
         && key.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '$');
     if identifier { format!(".{key}{more}") } else { format!("[{key:?}{more}]") }
-}
-
-/// The text of the stack that the engine recorded when it made this error, which script cannot forge; none if it is no
-/// error. The caller roots it.
-pub(super) fn stack_of(cx: &mut JSContext, error: Handle<*mut JSObject>) -> JsResult<Option<*mut JSString>> {
-    // SAFETY: `error` is rooted, and so is what the calls give.
-    unsafe {
-        rooted!(&in(cx) let stack = ExceptionStackOrNull(error.into()));
-        if stack.get().is_null() {
-            return Ok(None);
-        }
-        rooted!(&in(cx) let mut string = std::ptr::null_mut::<JSString>());
-        let principals = std::ptr::null_mut();
-        check(BuildStackString(cx, principals, stack.handle(), string.handle_mut(), 0, StackFormat::SpiderMonkey))?;
-        Ok(Some(string.get()))
-    }
-}
-
-/// The keys and values of a map, or the values of a set, in an array, through the engine's own iteration, which
-/// script cannot have replaced.
-pub(super) fn flatten(cx: &mut JSContext, object: Handle<*mut JSObject>, is_map: bool) -> JsResult<*mut JSObject> {
-    // SAFETY: what is made is rooted before the next call; slot 0 holds the array that `collect` fills.
-    unsafe {
-        rooted!(&in(cx) let array = NewArrayObject1(cx, 0));
-        let collector = if is_map { collect_pair } else { collect_value };
-        rooted!(&in(cx) let function = NewFunctionWithReserved(cx.raw_cx(), Some(collector), 2, 0, c"".as_ptr()));
-        if array.get().is_null() || function.get().is_null() {
-            return Err(Thrown);
-        }
-        rooted!(&in(cx) let function = mozjs::jsapi::JS_GetFunctionObject(function.get()));
-        SetFunctionNativeReserved(function.get(), 0, &ObjectValue(array.get()));
-        rooted!(&in(cx) let callback = ObjectValue(function.get()));
-        rooted!(&in(cx) let this = UndefinedValue());
-        let for_each = if is_map { MapForEach } else { SetForEach };
-        check(for_each(cx, object, callback.handle(), this.handle()))?;
-        Ok(array.get())
-    }
-}
-
-/// What `Array.isArray` says.
-fn is_array(cx: &mut JSContext, object: Handle<*mut JSObject>) -> JsResult<bool> {
-    let mut is = false;
-    // SAFETY: `object` is rooted; `is` is a valid place.
-    check(unsafe { IsArray(cx, object, &mut is) })?;
-    Ok(is)
-}
-
-/// The digits of a bigint; with a base of 16 that takes time linear in its size.
-fn digits(cx: &mut JSContext, value: Handle<JSVal>, base: u8) -> JsResult<*mut JSString> {
-    rooted!(&in(cx) let bigint = value.get().to_bigint());
-    // SAFETY: `bigint` is rooted.
-    let digits = unsafe { BigIntToString(cx.raw_cx(), bigint.handle().into(), base) };
-    if digits.is_null() { Err(Thrown) } else { Ok(digits) }
-}
-
-/// A bigint for people: in decimal if that is no more than `max` digits and quickly done, else in hexadecimal.
-pub(super) fn bigint_text(cx: &mut JSContext, value: Handle<JSVal>, max: usize) -> JsResult<String> {
-    const QUICKLY: usize = 4096;
-    rooted!(&in(cx) let hexadecimal = digits(cx, value, 16)?);
-    if text::length(hexadecimal.handle()) > QUICKLY {
-        let text = text::prefix(cx, hexadecimal.handle(), max.saturating_add(1))?;
-        return Ok(match text.strip_prefix('-') {
-            Some(digits) => format!("-0x{digits}"),
-            None => format!("0x{text}"),
-        });
-    }
-    rooted!(&in(cx) let decimal = digits(cx, value, 10)?);
-    text::to_rust(cx, decimal.handle())
-}
-
-/// Where the bytes of a buffer or view are; none of anything else.
-///
-/// The pointer is good until anything runs that could move or free them.
-fn raw_bytes(object: Handle<*mut JSObject>) -> Option<(*mut u8, usize)> {
-    let (mut length, mut shared, mut data) = (0, false, std::ptr::null_mut());
-    // SAFETY: `object` is rooted, and what it is asked for fits its class.
-    unsafe {
-        if IsArrayBufferObjectMaybeShared(object.get()) {
-            mozjs::jsapi::GetArrayBufferMaybeSharedLengthAndData(object.get(), &mut length, &mut shared, &mut data);
-        } else if JS_IsArrayBufferViewObject(object.get()) {
-            GetArrayBufferViewLengthAndData(object.get(), &mut length, &mut shared, &mut data);
-        } else {
-            return None;
-        }
-    }
-    Some((data, if data.is_null() { 0 } else { length }))
-}
-
-/// The number of bytes of a buffer or view; 0 of anything else.
-pub(super) fn byte_length(object: Handle<*mut JSObject>) -> usize {
-    raw_bytes(object).map_or(0, |(_, length)| length)
-}
-
-/// Copies the bytes of a buffer or view out; none of anything else.
-pub(super) fn copy_bytes(object: Handle<*mut JSObject>) -> Option<Vec<u8>> {
-    let (data, length) = raw_bytes(object)?;
-    // SAFETY: nothing has run since the pointer was taken.
-    Some(if length == 0 { Vec::new() } else { unsafe { std::slice::from_raw_parts(data, length) }.to_vec() })
-}
-
-/// Writes the first bytes of `bytes` over those of a `Uint8Array`, as many as `fit` says for the room that it has. None
-/// of anything else.
-pub(super) fn write_uint8_array(
-    object: Handle<*mut JSObject>,
-    bytes: &[u8],
-    fit: impl FnOnce(usize) -> usize,
-) -> Option<usize> {
-    // SAFETY: `object` is rooted; it is asked for its type only if it is a typed array.
-    let is_uint8_array = !object.get().is_null()
-        && unsafe { mozjs::jsapi::JS_IsTypedArrayObject(object.get()) }
-        && unsafe { mozjs::jsapi::JS_GetArrayBufferViewType(object.get()) } == mozjs::jsapi::Type::Uint8;
-    if !is_uint8_array {
-        return None;
-    }
-    let (data, length) = raw_bytes(object)?;
-    let written = fit(length).min(length).min(bytes.len());
-    if written > 0 {
-        // SAFETY: nothing has run since the pointer was taken; both are at least that long, and do not overlap.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), data, written) };
-    }
-    Some(written)
-}
-
-/// Gives a prototype its `Symbol.toStringTag`.
-pub(super) fn define_tag(cx: &mut JSContext, object: Handle<*mut JSObject>, tag: Handle<JSVal>) -> JsResult<()> {
-    use mozjs::jsapi::SymbolCode;
-    // SAFETY: the symbol is one of the engine's own, which live as long as it; all is rooted.
-    unsafe {
-        let symbol = mozjs::jsapi::GetWellKnownSymbol(cx.raw_cx(), SymbolCode::toStringTag);
-        rooted!(&in(cx) let id = mozjs::jsid::SymbolId(symbol));
-        check(JS_DefinePropertyById2(cx, object, id.handle(), tag, mozjs::jsapi::JSPROP_READONLY as u32))
-    }
-}
-
-unsafe extern "C" fn collect_value(cx: *mut mozjs::context::RawJSContext, argc: u32, vp: *mut JSVal) -> bool {
-    // SAFETY: called by the engine with its own arguments.
-    unsafe { collect(cx, argc, vp, &[0]) }
-}
-
-unsafe extern "C" fn collect_pair(cx: *mut mozjs::context::RawJSContext, argc: u32, vp: *mut JSVal) -> bool {
-    // Map's forEach gives (value, key).
-    // SAFETY: called by the engine with its own arguments.
-    unsafe { collect(cx, argc, vp, &[1, 0]) }
-}
-
-/// Appends arguments to the array in the callee's slot.
-unsafe fn collect(cx: *mut mozjs::context::RawJSContext, argc: u32, vp: *mut JSVal, order: &[u32]) -> bool {
-    // SAFETY: the engine gives a live context and arguments that it keeps rooted; the slot was set in `flatten`.
-    unsafe {
-        let mut cx = JSContext::from_ptr(std::ptr::NonNull::new_unchecked(cx));
-        let args = mozjs::jsapi::CallArgs::from_vp(vp, argc);
-        rooted!(&in(cx) let array = (*GetFunctionNativeReserved(args.callee(), 0)).to_object());
-        let mut length = 0;
-        if State::of(&cx).killed() || !GetArrayLength(&mut cx, array.handle(), &mut length) {
-            return false;
-        }
-        for (offset, index) in order.iter().enumerate() {
-            let item = Handle::from_raw(args.get(*index));
-            if !JS_DefineElement(&mut cx, array.handle(), length + offset as u32, item, JSPROP_ENUMERATE as u32) {
-                return false;
-            }
-        }
-        args.rval().set(UndefinedValue());
-        true
-    }
-}
-
-/// Copies a value into the current realm.
-pub(super) fn from_value(cx: &mut JSContext, value: &Value, mut out: MutableHandle<JSVal>) -> JsResult<()> {
-    if State::of(cx).killed() {
-        return Err(Thrown);
-    }
-    out.set(match value {
-        Value::Undefined => UndefinedValue(),
-        Value::Null => NullValue(),
-        Value::Bool(value) => BooleanValue(*value),
-        Value::Number(value) => number(*value),
-        Value::BigInt(value) => bigint_from(cx, value)?,
-        Value::String(value) => {
-            let string = text::to_js(cx, value)?;
-            // SAFETY: not null, and stored in a root at once.
-            StringValue(unsafe { &*string })
-        }
-        Value::Bytes(bytes) => bytes_from(cx, bytes)?,
-        Value::Date(time) => {
-            let clipped = if time.is_finite() && time.abs() <= 8.64e15 { time.trunc() + 0.0 } else { f64::NAN };
-            // SAFETY: a plain call.
-            object_value(unsafe { NewDateObject(cx, ClippedTime { t: clipped }) })?
-        }
-        Value::Array(items) => return array_from(cx, items, out),
-        Value::Map(entries) => return map_from(cx, entries, out),
-        Value::Set(items) => return set_from(cx, items, out),
-        Value::Object(entries) => return object_from(cx, entries, out),
-        Value::Error(error) => {
-            return super::exception::make(cx, &error.name, &error.message, error.code.as_deref(), out);
-        }
-    });
-    Ok(())
-}
-
-pub(super) fn number(value: f64) -> JSVal {
-    let integer = value as i32;
-    if f64::from(integer) == value && (integer != 0 || value.is_sign_positive()) {
-        Int32Value(integer)
-    } else if value.is_nan() {
-        // One NaN only: the engine boxes values in the others.
-        DoubleValue(f64::NAN)
-    } else {
-        DoubleValue(value)
-    }
-}
-
-fn object_value(object: *mut JSObject) -> JsResult<JSVal> {
-    if object.is_null() { Err(Thrown) } else { Ok(ObjectValue(object)) }
-}
-
-fn bigint_from(cx: &mut JSContext, value: &BigInt) -> JsResult<JSVal> {
-    // Hexadecimal is linear to write and to read, but JavaScript has it for positive numbers only. What is too large for
-    // the engine is not written in decimal in vain.
-    let digits = match value.sign() {
-        num_bigint::Sign::Minus if value.bits() <= MAX_BIGINT_BITS => value.to_str_radix(10),
-        _ => format!("0x{}", value.magnitude().to_str_radix(16)),
-    };
-    let _room = memory::reserve(digits.capacity())?;
-    let start = digits.as_ptr() as *mut Latin1Char;
-    let pointer = |ptr| mozjs::jsapi::mozilla::RangedPtr {
-        _phantom_0: Default::default(),
-        mPtr: ptr,
-        #[cfg(feature = "debug-engine")]
-        mRangeStart: start,
-        #[cfg(feature = "debug-engine")]
-        // SAFETY: the end of `digits`.
-        mRangeEnd: unsafe { start.add(digits.len()) },
-    };
-    // SAFETY: the range is that of `digits`, which outlives the call.
-    let bigint = unsafe {
-        let range = mozjs::jsapi::mozilla::Range {
-            _phantom_0: Default::default(),
-            mStart: pointer(start),
-            mEnd: pointer(start.add(digits.len())),
-        };
-        StringToBigInt(cx, &raw const range as *const _)
-    };
-    if bigint.is_null() {
-        return Err(Thrown);
-    }
-    // SAFETY: not null, and stored in a root at once by the caller.
-    Ok(BigIntValue(unsafe { &*bigint }))
-}
-
-pub(super) fn bytes_from(cx: &mut JSContext, bytes: &[u8]) -> JsResult<JSVal> {
-    // SAFETY: the array is rooted; its data is written before anything can run that could move it.
-    unsafe {
-        rooted!(&in(cx) let array = JS_NewUint8Array(cx, bytes.len()));
-        let value = object_value(array.get())?;
-        let (mut length, mut shared, mut data) = (0, false, std::ptr::null_mut());
-        GetArrayBufferViewLengthAndData(array.get(), &mut length, &mut shared, &mut data);
-        if length > 0 {
-            std::ptr::copy_nonoverlapping(bytes.as_ptr(), data, length.min(bytes.len()));
-        }
-        Ok(value)
-    }
-}
-
-fn array_from(cx: &mut JSContext, items: &[Value], mut out: MutableHandle<JSVal>) -> JsResult<()> {
-    // SAFETY: all that is made is rooted before the next call.
-    unsafe {
-        rooted!(&in(cx) let array = NewArrayObject1(cx, items.len()));
-        object_value(array.get())?;
-        rooted!(&in(cx) let mut item = UndefinedValue());
-        for (index, value) in items.iter().enumerate() {
-            from_value(cx, value, item.handle_mut())?;
-            check(JS_DefineElement(cx, array.handle(), index as u32, item.handle(), JSPROP_ENUMERATE as u32))?;
-        }
-        out.set(ObjectValue(array.get()));
-    }
-    Ok(())
-}
-
-fn map_from(cx: &mut JSContext, entries: &[(Value, Value)], mut out: MutableHandle<JSVal>) -> JsResult<()> {
-    // SAFETY: as in `array_from`.
-    unsafe {
-        rooted!(&in(cx) let map = NewMapObject(cx));
-        object_value(map.get())?;
-        rooted!(&in(cx) let mut key = UndefinedValue());
-        rooted!(&in(cx) let mut item = UndefinedValue());
-        for (k, v) in entries {
-            from_value(cx, k, key.handle_mut())?;
-            from_value(cx, v, item.handle_mut())?;
-            check(MapSet(cx, map.handle(), key.handle(), item.handle()))?;
-        }
-        out.set(ObjectValue(map.get()));
-    }
-    Ok(())
-}
-
-fn set_from(cx: &mut JSContext, items: &[Value], mut out: MutableHandle<JSVal>) -> JsResult<()> {
-    // SAFETY: as in `array_from`.
-    unsafe {
-        rooted!(&in(cx) let set = NewSetObject(cx));
-        object_value(set.get())?;
-        rooted!(&in(cx) let mut item = UndefinedValue());
-        for value in items {
-            from_value(cx, value, item.handle_mut())?;
-            check(SetAdd(cx, set.handle(), item.handle()))?;
-        }
-        out.set(ObjectValue(set.get()));
-    }
-    Ok(())
-}
-
-fn object_from(cx: &mut JSContext, entries: &[(String, Value)], mut out: MutableHandle<JSVal>) -> JsResult<()> {
-    // SAFETY: as in `array_from`.
-    unsafe {
-        rooted!(&in(cx) let object = JS_NewPlainObject(cx));
-        object_value(object.get())?;
-        rooted!(&in(cx) let mut item = UndefinedValue());
-        for (key, value) in entries {
-            from_value(cx, value, item.handle_mut())?;
-            define(cx, object.handle(), key, item.handle())?;
-        }
-        out.set(ObjectValue(object.get()));
-    }
-    Ok(())
-}
-
-/// Defines an own property, also one called `__proto__`.
-pub(super) fn define(
-    cx: &mut JSContext,
-    object: Handle<*mut JSObject>,
-    key: &str,
-    value: Handle<JSVal>,
-) -> JsResult<()> {
-    define_with(cx, object, key, value, JSPROP_ENUMERATE as u32)
-}
-
-pub(super) fn define_with(
-    cx: &mut JSContext,
-    object: Handle<*mut JSObject>,
-    key: &str,
-    value: Handle<JSVal>,
-    attributes: u32,
-) -> JsResult<()> {
-    // SAFETY: `object` and `value` are rooted, and so is what is made; the characters outlive the calls.
-    unsafe {
-        rooted!(&in(cx) let name = if key.is_ascii() {
-            JS_AtomizeStringN(cx, key.as_ptr().cast(), key.len())
-        } else {
-            let units: Vec<u16> = key.encode_utf16().collect();
-            JS_AtomizeUCStringN(cx, units.as_ptr(), units.len())
-        });
-        if name.get().is_null() {
-            return Err(Thrown);
-        }
-        rooted!(&in(cx) let mut id = mozjs::jsid::VoidId());
-        check(JS_StringToId(cx, name.handle(), id.handle_mut()))?;
-        check(JS_DefinePropertyById2(cx, object, id.handle(), value, attributes))
-    }
 }
 
 #[cfg(test)]
