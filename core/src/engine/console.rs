@@ -26,7 +26,7 @@ use self::inspect::{Inspector, Stop, Text};
 use super::console_state::{ConsoleState, label_room};
 use super::state::{Current, State};
 use super::thrown::{JsResult, Thrown, check};
-use super::{exception, host, object, text};
+use super::{exception, message, native, object, text};
 use crate::error::{Error, LimitUnit, Message};
 use crate::execution::{ConsoleLevel, ConsoleLine};
 
@@ -115,7 +115,7 @@ pub(super) fn define(cx: &mut JSContext, global: Handle<*mut JSObject>) -> JsRes
         }
         for (place, (name, _)) in METHODS.iter().enumerate() {
             rooted!(&in(cx) let slot = Int32Value(place as i32));
-            rooted!(&in(cx) let method = host::function_with(cx, Some(call), name, 0, slot.handle())?);
+            rooted!(&in(cx) let method = native::function_with(cx, Some(call), name, 0, slot.handle())?);
             rooted!(&in(cx) let method = ObjectValue(method.get()));
             let attributes = JSPROP_ENUMERATE as u32;
             check(JS_DefineProperty(cx, console.handle(), name.as_ptr(), method.handle(), attributes))?;
@@ -130,7 +130,7 @@ pub(super) fn define(cx: &mut JSContext, global: Handle<*mut JSObject>) -> JsRes
 unsafe extern "C" fn call(cx: *mut RawJSContext, argc: u32, vp: *mut JSVal) -> bool {
     // SAFETY: called by the engine; slot 0 holds the place of the method.
     unsafe {
-        host::native(cx, argc, vp, |cx, state, args| {
+        native::native(cx, argc, vp, |cx, state, args| {
             let place = (*GetFunctionNativeReserved(args.callee(), 0)).to_int32();
             args.rval().set(UndefinedValue());
             Call { state, current: &state.current.borrow(), args }.run(cx, METHODS[place as usize].1)
@@ -184,7 +184,7 @@ impl Call<'_> {
 
     fn argument(&self, index: u32) -> Handle<'_, JSVal> {
         // SAFETY: the handle lives no longer than the arguments that are borrowed.
-        unsafe { host::argument(self.args, index) }
+        unsafe { native::argument(self.args, index) }
     }
 
     /// The arguments from `first` on.
@@ -205,7 +205,7 @@ impl Call<'_> {
             let limit = limits.max_console_calls.into();
             return Err(state.kill(Error::ConsoleLimit { limit, unit: LimitUnit::Calls }));
         }
-        host::send_message(state, current)?;
+        message::send_message(state, current)?;
         console.calls.set(console.calls.get() + 1);
 
         let max_line = current.request.max_message_size;
@@ -221,7 +221,7 @@ impl Call<'_> {
             Ok(text) if text.len() as u64 <= left => text,
             Err(Stop::Thrown) => return Err(Thrown),
             Err(Stop::TooLong) if max_line < left => {
-                return Err(host::throw_too_large(cx, state, Message::ConsoleLine));
+                return Err(message::throw_too_large(cx, state, Message::ConsoleLine));
             }
             Ok(_) | Err(Stop::TooLong) => {
                 let limit = limits.max_console_output;
@@ -286,7 +286,7 @@ impl Call<'_> {
         if value.get().is_string() {
             rooted!(&in(cx) let string = value.get().to_string());
             if text::length(string.handle()) > max_line {
-                return Err(host::throw_too_large(cx, self.state, Message::ConsoleLine));
+                return Err(message::throw_too_large(cx, self.state, Message::ConsoleLine));
             }
             // No unit is less than a byte.
             let mut label = text::prefix(cx, string.handle(), MAX_LABEL)?;
@@ -297,7 +297,7 @@ impl Call<'_> {
             // A copy, because the whole text keeps its room.
             Ok(label) => Ok(label[..label.floor_char_boundary(MAX_LABEL)].to_owned()),
             Err(Stop::Thrown) => Err(Thrown),
-            Err(Stop::TooLong) => Err(host::throw_too_large(cx, self.state, Message::ConsoleLine)),
+            Err(Stop::TooLong) => Err(message::throw_too_large(cx, self.state, Message::ConsoleLine)),
         }
     }
 

@@ -15,7 +15,7 @@ use mozjs::rust::wrappers2::{
     JS_SetPendingException, JS_SetPrototype,
 };
 
-use super::host::native;
+use super::native::native;
 use super::state::State;
 use super::thrown::{JsResult, Thrown, check};
 use super::{exception, memory, object, text, web};

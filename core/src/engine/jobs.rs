@@ -15,7 +15,7 @@ use mozjs::jsval::{JSVal, ObjectValue, UndefinedValue};
 use mozjs::realm::AutoRealm;
 use mozjs::rooted;
 use mozjs::rust::wrappers2::{
-    Call, ClearKeptObjects, CurrentGlobalOrNull, DequeueNextRegularMicroTask, GetArrayLength, GetPromiseState,
+    ClearKeptObjects, CurrentGlobalOrNull, DequeueNextRegularMicroTask, GetArrayLength, GetPromiseState,
     HasAnyMicroTasks, IsPromiseObject, JS_ClearPendingException, JS_GetElement, JS_SetPendingException, RunJSMicroTask,
 };
 
@@ -23,7 +23,7 @@ use super::memory::Reserved;
 use super::state::{State, Stop};
 use super::thrown::{JsResult, Thrown, check};
 use super::timers::FIRST_ARGUMENT;
-use super::{host, memory};
+use super::{memory, native, tools};
 use crate::error::Error;
 
 /// Runs the event loop until `result` is no promise, or a settled one, and puts what it settled to in its place.
@@ -75,7 +75,7 @@ fn turn(cx: &mut JSContext, state: &State) -> Result<(), Stop> {
             if state.killed() {
                 return Err(Stop::Thrown);
             }
-            host::settle_tool_call(cx, state, answer)?;
+            tools::settle_tool_call(cx, state, answer)?;
             run_microtasks(cx, state)?;
         }
         return Ok(());
@@ -121,19 +121,7 @@ fn run_timer(cx: &mut JSContext, state: &State, due: Handle<*mut JSObject>) -> J
         }
     }
     rooted!(&in(cx) let mut ignored = UndefinedValue());
-    call(cx, this.handle(), callback.handle(), HandleValueArray::from(&args), ignored.handle_mut())
-}
-
-/// Calls a function.
-pub(super) fn call(
-    cx: &mut JSContext,
-    this: Handle<JSVal>,
-    function: Handle<JSVal>,
-    args: HandleValueArray,
-    result: MutableHandle<JSVal>,
-) -> JsResult<()> {
-    // SAFETY: everything is rooted by the caller.
-    check(memory::in_engine(|| unsafe { Call(cx, this, function, &args, result) }))
+    native::call(cx, this.handle(), callback.handle(), HandleValueArray::from(&args), ignored.handle_mut())
 }
 
 /// Runs promise jobs until none is left. An exception that came out of one where nobody can catch it becomes the

@@ -30,9 +30,10 @@ use mozjs::rust::wrappers2::{CurrentGlobalOrNull, JS_NewGlobalObject, JS_Resolve
 use mozjs::rust::{IdVector, RealmOptions};
 use mozjs::{JSCLASS_GLOBAL_SLOT_COUNT, JSCLASS_IS_GLOBAL, JSCLASS_RESERVED_SLOTS_MASK};
 
+use super::native::StaticClass;
 use super::state::State;
 use super::thrown::{JsResult, Thrown};
-use super::{console, convert, dom_exception, exception, host, memory, object, web};
+use super::{console, convert, dom_exception, exception, memory, object, schedule, tools, web};
 use crate::config::ExecutionLimits;
 use crate::contract::Request;
 
@@ -182,12 +183,12 @@ struct Lazy {
 
 /// In the order of their bits in `Current::resolved`.
 static LAZY: [Lazy; 12] = [
-    Lazy { name: c"callTool", make: host::define_call_tool },
-    Lazy { name: c"tools", make: host::define_tools },
+    Lazy { name: c"callTool", make: tools::define_call_tool },
+    Lazy { name: c"tools", make: tools::define_tools },
     Lazy { name: c"console", make: console::define },
-    Lazy { name: c"setTimeout", make: host::define_set_timeout },
-    Lazy { name: c"clearTimeout", make: host::define_clear_timeout },
-    Lazy { name: c"queueMicrotask", make: host::define_queue_microtask },
+    Lazy { name: c"setTimeout", make: schedule::define_set_timeout },
+    Lazy { name: c"clearTimeout", make: schedule::define_clear_timeout },
+    Lazy { name: c"queueMicrotask", make: schedule::define_queue_microtask },
     Lazy { name: c"structuredClone", make: web::define_structured_clone },
     Lazy { name: c"TextEncoder", make: web::define_text_encoder },
     Lazy { name: c"TextDecoder", make: web::define_text_decoder },
@@ -279,12 +280,6 @@ static GLOBAL_CLASS_OPS: JSClassOps = JSClassOps {
     construct: None,
     trace: Some(JS_GlobalObjectTraceHook),
 };
-
-/// A class as a static.
-pub(super) struct StaticClass(pub JSClass);
-
-// SAFETY: the pointers in these classes are to statics, and the engine only reads them.
-unsafe impl Sync for StaticClass {}
 
 static GLOBAL_CLASS: StaticClass = StaticClass(JSClass {
     name: c"global".as_ptr(),

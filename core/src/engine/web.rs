@@ -22,8 +22,8 @@ use mozjs::rust::wrappers2::{
 };
 use mozjs::rust::{ToBoolean, ToString};
 
-use super::host::{argument, define_function, native};
-use super::realm::StaticClass;
+use super::native::StaticClass;
+use super::native::{argument, define_function, native};
 use super::thrown::{JsResult, Thrown, check};
 use super::{dom_exception, exception, memory, object, text};
 

@@ -10,7 +10,7 @@ use mozjs::rust::wrappers2::JS_ClearPendingException;
 use super::inspect::{Inspector, Options, Stop, Text};
 use crate::engine::memory::Reserved;
 use crate::engine::thrown::Thrown;
-use crate::engine::{host, memory};
+use crate::engine::{memory, native};
 
 /// The arguments from `first` on.
 pub(super) fn arguments(cx: &mut JSContext, inspector: &mut Inspector, args: &CallArgs, first: u32) -> Text {
@@ -18,7 +18,7 @@ pub(super) fn arguments(cx: &mut JSContext, inspector: &mut Inspector, args: &Ca
     let mut text = String::new();
     if let Some(index) = rest.next() {
         // SAFETY: used during the call only.
-        let value = unsafe { host::argument(args, index) };
+        let value = unsafe { native::argument(args, index) };
         text = inspector.argument(cx, value)?;
         if value.get().is_string() && rest.start < rest.end && text.contains('%') {
             text = directives(cx, inspector, &text, args, &mut rest)?;
@@ -27,7 +27,7 @@ pub(super) fn arguments(cx: &mut JSContext, inspector: &mut Inspector, args: &Ca
     for index in rest {
         text.push(' ');
         // SAFETY: as above.
-        text += &inspector.argument(cx, unsafe { host::argument(args, index) })?;
+        text += &inspector.argument(cx, unsafe { native::argument(args, index) })?;
     }
     inspector.whole(text)
 }
@@ -55,7 +55,7 @@ fn directives(
                 let index = rest.start;
                 rest.start += 1;
                 // SAFETY: used during the call only.
-                text += &substitute(cx, inspector, letter, unsafe { host::argument(args, index) })?;
+                text += &substitute(cx, inspector, letter, unsafe { native::argument(args, index) })?;
                 &directive[2..]
             }
             _ => {
