@@ -23,13 +23,13 @@ use mozjs::rust::wrappers2::{
 
 use super::cache::Cache;
 use super::interrupt::{Link, thread_cpu_time};
-use super::memory::{Attached, Ledger};
 use super::realm::{self, Realms};
 use super::state::{Current, State, Stop};
-use super::{convert, exception, jobs, new_runtime, script};
+use super::{convert, exception, jobs, keeper, memory, script, trim};
 use crate::contract::{Host, Pause, RecycleReason, Report, Request};
 use crate::error::Error;
 use crate::value::Value;
+use memory::{Attached, Ledger};
 
 /// Stack that the engine leaves to our own code when script recurses as deep as it may.
 const STACK_RESERVE: usize = 1024 * 1024;
@@ -74,21 +74,21 @@ struct Leaving;
 
 impl Drop for Leaving {
     fn drop(&mut self) {
-        let _ = super::forget_sources();
+        let _ = keeper::forget_sources();
     }
 }
 
 fn no_realm() -> Error {
-    Error::WorkerStartup { cause: super::no_memory("a realm could not be made") }
+    Error::WorkerStartup { cause: keeper::no_memory("a realm could not be made") }
 }
 
 impl Isolate {
     /// Makes a runtime on this thread.
     pub(crate) fn new(config: IsolateConfig) -> Result<Isolate, Error> {
-        super::expect_memory()?;
+        keeper::expect_memory()?;
         let ledger = Ledger::new(config.memory_limit);
         let attached = ledger.attach();
-        let mut runtime = new_runtime()?;
+        let mut runtime = keeper::new_runtime()?;
         let link = Link::new(runtime.thread_safe_js_context());
         ledger.set_link(link.clone());
         let state = Box::new(State { link, ledger, current: RefCell::new(Current::none()) });
@@ -239,8 +239,8 @@ impl Isolate {
     pub(crate) fn trim(&mut self) {
         self.collect_garbage();
         // It ends: the keeper is never gone.
-        let _ = super::forget_sources().recv();
-        super::trim::give_back();
+        let _ = keeper::forget_sources().recv();
+        trim::give_back();
     }
 
     /// Whether [`Isolate::rest`] would do anything.
@@ -254,7 +254,7 @@ impl Isolate {
         self.state.ledger.collect_at_rest(self.runtime.cx());
         self.collections += 1;
         if self.collections.is_multiple_of(COLLECTIONS_PER_PURGE) {
-            let _ = super::forget_sources();
+            let _ = keeper::forget_sources();
         }
     }
 }
@@ -277,7 +277,7 @@ impl Drop for Isolate {
 unsafe extern "C" fn on_interrupt(cx: *mut RawJSContext) -> bool {
     // SAFETY: the engine hands us this thread's live context, and we make one wrapper of it for this call.
     let mut cx = unsafe { JSContext::from_ptr(NonNull::new_unchecked(cx)) };
-    let _host = super::memory::on(super::memory::Side::Host);
+    let _host = memory::on(memory::Side::Host);
     let state = State::of(&cx);
     if state.killed() {
         return false;
@@ -293,7 +293,7 @@ unsafe extern "C" fn on_collection(
     _reason: GCReason,
     _data: *mut std::ffi::c_void,
 ) {
-    if let Some(ledger) = super::memory::current() {
+    if let Some(ledger) = memory::current() {
         match status {
             JSGCStatus::JSGC_BEGIN => ledger.collection_starts(),
             JSGCStatus::JSGC_END => ledger.collection_ends(),
@@ -306,21 +306,6 @@ unsafe extern "C" fn on_out_of_memory(cx: *mut RawJSContext, _data: *mut std::ff
     // SAFETY: as in `on_interrupt`.
     let cx = unsafe { JSContext::from_ptr(NonNull::new_unchecked(cx)) };
     State::of(&cx).ledger.refused();
-}
-
-/// Puts the process-wide hook for large requests that cannot be met; the engine tries again after it.
-pub(super) fn install_large_allocation_callback() {
-    // SAFETY: called once, before the first script runs.
-    unsafe { mozjs::jsapi::JS::SetProcessLargeAllocationFailureCallback(Some(on_large_allocation_failure)) }
-}
-
-unsafe extern "C" fn on_large_allocation_failure() {
-    let Some(cx) = Runtime::get() else { return };
-    // SAFETY: this thread's live context, at a point where the engine may collect; one wrapper for this call.
-    let mut cx = unsafe { JSContext::from_ptr(cx) };
-    if let Some(ledger) = super::memory::current() {
-        ledger.make_room(&mut cx);
-    }
 }
 
 unsafe extern "C" fn ignore_warning(_cx: *mut RawJSContext, _report: *mut mozjs::jsapi::JSErrorReport) {}

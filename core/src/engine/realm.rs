@@ -21,8 +21,7 @@ use mozjs::jsapi::{
     CompilationType, ContextOptionsRef, GetObjectZone, HandleId, HandleObject, Heap, JS_GetRuntime,
     JS_GlobalObjectTraceHook, JS_LinearStringEqualsAscii, JS_MayResolveStandardClass, JS_NewEnumerateStandardClasses,
     JS_SetSecurityCallbacks, JSAtomState, JSClass, JSClassOps, JSLinearString, JSObject, JSScript, JSSecurityCallbacks,
-    JSString, MutableHandleIdVector, OnNewGlobalHookOption, RTPCallerTypeToken, RuntimeCode,
-    SetReduceMicrosecondTimePrecisionCallback, StackGCVector, jsid,
+    JSString, MutableHandleIdVector, OnNewGlobalHookOption, RuntimeCode, StackGCVector, jsid,
 };
 use mozjs::jsval::{JSVal, UndefinedValue};
 use mozjs::rooted;
@@ -33,7 +32,7 @@ use mozjs::{JSCLASS_GLOBAL_SLOT_COUNT, JSCLASS_IS_GLOBAL, JSCLASS_RESERVED_SLOTS
 use super::native::StaticClass;
 use super::state::State;
 use super::thrown::{JsResult, Thrown};
-use super::{console, convert, dom_exception, exception, memory, object, schedule, tools, web};
+use super::{clock, console, convert, dom_exception, exception, memory, object, schedule, tools, web};
 use crate::config::ExecutionLimits;
 use crate::contract::Request;
 
@@ -67,22 +66,6 @@ unsafe extern "C" fn refuse_import(
     false
 }
 
-/// Puts the one process-wide hook on the engine's clock. It acts only in realms that ask for it.
-pub(super) fn install_clock() {
-    // SAFETY: called once, before the first realm.
-    unsafe { SetReduceMicrosecondTimePrecisionCallback(Some(frozen_clock)) }
-}
-
-/// Every clock of a realm that clamps time reads what it read at the start of the execution, in microseconds.
-unsafe extern "C" fn frozen_clock(_now: f64, _caller: RTPCallerTypeToken, cx: *mut RawJSContext) -> f64 {
-    // SAFETY: the engine hands us this thread's live context.
-    let cx = unsafe { JSContext::from_ptr(std::ptr::NonNull::new_unchecked(cx)) };
-    State::of(&cx).current.borrow().frozen_time * 1000.0
-}
-
-/// The name under which the source's own realm calls the clock: any value does, but there must be one.
-const CLOCK_CALLER: [u8; 2] = [0, 1];
-
 /// Makes the realms of an isolate.
 pub(super) struct Realms {
     options: RealmOptions,
@@ -98,7 +81,7 @@ impl Realms {
     pub(super) fn new(cx: &mut JSContext) -> JsResult<Realms> {
         let mut options = RealmOptions::default();
         // A mozilla::Maybe: the value, then whether it is there. The engine demands one where the clock is hooked.
-        options.behaviors_.rtpCallerType.0 = CLOCK_CALLER;
+        options.behaviors_.rtpCallerType.0 = clock::CALLER;
         options.creationOptions_.sharedMemoryAndAtomics_ = false;
         options.creationOptions_.defineSharedArrayBufferConstructor_ = false;
         // SAFETY: the options are valid, and copy the strings. They are set before there is a realm, because to change
