@@ -15,10 +15,10 @@ use mozjs::rust::wrappers2::{
     JS_SetPendingException, JS_SetPrototype,
 };
 
-use super::native::native;
+use super::native::{native, optional_text, require_new};
 use super::state::State;
 use super::thrown::{JsResult, Thrown, check};
-use super::{exception, memory, object, text, web};
+use super::{exception, memory, object, text};
 
 /// The constants, by their numbers from 1 on, and the names that have these codes.
 const CODES: [(&CStr, &str); 25] = [
@@ -148,9 +148,9 @@ unsafe extern "C" fn construct(cx: *mut RawJSContext, argc: u32, vp: *mut JSVal)
     // SAFETY: called by the engine; the arguments are used inside the call.
     unsafe {
         native(cx, argc, vp, |cx, _state, args| {
-            web::require_new(cx, args, "DOMException")?;
-            let (_room, message) = web::optional_text(cx, args, 0)?.unwrap_or_default();
-            let name = web::optional_text(cx, args, 1)?;
+            require_new(cx, args, "DOMException")?;
+            let (_room, message) = optional_text(cx, args, 0)?.unwrap_or_default();
+            let name = optional_text(cx, args, 1)?;
             let name = name.as_ref().map_or("Error", |(_room, name)| name);
             rooted!(&in(cx) let target = args.new_target().to_object());
             rooted!(&in(cx) let mut prototype = UndefinedValue());

@@ -7,15 +7,17 @@ use std::ptr::NonNull;
 use mozjs::context::{JSContext, RawJSContext};
 use mozjs::gc::{Handle, MutableHandle};
 use mozjs::jsapi::{
-    CallArgs, HandleValueArray, IsCallable, JS_GetFunctionObject, JSClass, JSFunction, JSNative, JSObject,
+    CallArgs, HandleValueArray, IsCallable, JS_GetFunctionObject, JSClass, JSFunction, JSNative, JSObject, JSString,
     NewFunctionWithReserved, SetFunctionNativeReserved,
 };
 use mozjs::jsval::JSVal;
+use mozjs::rooted;
+use mozjs::rust::ToString;
 use mozjs::rust::wrappers2::{Call, JS_DefineFunction, ReportUncatchableException};
 
 use super::state::State;
 use super::thrown::{JsResult, Thrown, check};
-use super::{exception, memory};
+use super::{exception, memory, text};
 use crate::error::Error;
 
 /// Runs the body of a function that script calls: nothing once the execution is being ended, and no panic gets out.
@@ -58,6 +60,39 @@ pub(super) unsafe fn native(
 pub(super) unsafe fn argument<'a>(args: &CallArgs, index: u32) -> Handle<'a, JSVal> {
     // SAFETY: the engine keeps arguments rooted during the call.
     unsafe { Handle::from_raw(args.get(index)) }
+}
+
+/// The text of an argument; `name` is whose it is.
+pub(super) fn argument_text(cx: &mut JSContext, args: &CallArgs, index: u32, name: &str) -> JsResult<*mut JSString> {
+    if args.argc_ <= index {
+        return Err(exception::throw(cx, "TypeError", &format!("{name}: an argument is required")));
+    }
+    // SAFETY: the engine keeps the argument rooted.
+    let string = memory::in_engine(|| unsafe { ToString(cx, argument(args, index)) });
+    if string.is_null() { Err(Thrown) } else { Ok(string) }
+}
+
+/// The text of an argument that may be left out.
+pub(super) fn optional_text(
+    cx: &mut JSContext,
+    args: &CallArgs,
+    index: u32,
+) -> JsResult<Option<(memory::Reserved, String)>> {
+    // SAFETY: used inside the call.
+    if unsafe { argument(args, index) }.get().is_undefined() {
+        return Ok(None);
+    }
+    rooted!(&in(cx) let string = argument_text(cx, args, index, "")?);
+    let room = memory::reserve(text::room(string.handle()))?;
+    Ok(Some((room, text::to_rust(cx, string.handle())?)))
+}
+
+/// Throws if a class was called as a function.
+pub(super) fn require_new(cx: &mut JSContext, args: &CallArgs, name: &str) -> JsResult<()> {
+    match args.constructing_() {
+        true => Ok(()),
+        false => Err(exception::throw(cx, "TypeError", &format!("{name} must be called with new"))),
+    }
 }
 
 /// Defines a function on the global.

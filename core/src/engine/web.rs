@@ -20,10 +20,10 @@ use mozjs::rust::wrappers2::{
     GetArrayLength, IsArrayObject, JS_DefineFunction, JS_DefineProperty1, JS_GetProperty, JS_InitClass,
     JS_NewObjectForConstructor, JS_NewPlainObject, JS_NewStringCopyN, JS_NewUCStringCopyN, JS_StructuredClone,
 };
-use mozjs::rust::{ToBoolean, ToString};
+use mozjs::rust::ToBoolean;
 
 use super::native::StaticClass;
-use super::native::{argument, define_function, native};
+use super::native::{argument, argument_text, define_function, native, require_new};
 use super::thrown::{JsResult, Thrown, check};
 use super::{dom_exception, exception, memory, object, text};
 
@@ -103,15 +103,6 @@ fn define_class(
     // SAFETY: not null, and rooted at once.
     rooted!(&in(cx) let tag = StringValue(unsafe { &*tag }));
     object::define_tag(cx, prototype.handle(), tag.handle())
-}
-
-fn argument_text(cx: &mut JSContext, args: &CallArgs, index: u32, name: &str) -> JsResult<*mut mozjs::jsapi::JSString> {
-    if args.argc_ <= index {
-        return Err(exception::throw(cx, "TypeError", &format!("{name}: an argument is required")));
-    }
-    // SAFETY: the engine keeps the argument rooted.
-    let string = memory::in_engine(|| unsafe { ToString(cx, argument(args, index)) });
-    if string.is_null() { Err(Thrown) } else { Ok(string) }
 }
 
 /// A string of bytes, one a character.
@@ -325,14 +316,6 @@ unsafe extern "C" fn finalize_decoder(_gc: *mut GCContext, object: *mut JSObject
     }
 }
 
-/// Throws if a class was called as a function.
-pub(super) fn require_new(cx: &mut JSContext, args: &CallArgs, name: &str) -> JsResult<()> {
-    match args.constructing_() {
-        true => Ok(()),
-        false => Err(exception::throw(cx, "TypeError", &format!("{name} must be called with new"))),
-    }
-}
-
 /// The object that `new` is to give.
 fn construct(cx: &mut JSContext, args: &CallArgs, class: &'static StaticClass) -> JsResult<*mut JSObject> {
     // SAFETY: the class is static, the arguments are those of a constructor's call.
@@ -395,21 +378,6 @@ fn source_text(cx: &mut JSContext, args: &CallArgs) -> JsResult<(memory::Reserve
     let room = memory::reserve(text::length(string.handle()) * 3)?;
     let text = text::to_rust(cx, string.handle())?;
     Ok((room, text))
-}
-
-/// The text of an argument that may be left out.
-pub(super) fn optional_text(
-    cx: &mut JSContext,
-    args: &CallArgs,
-    index: u32,
-) -> JsResult<Option<(memory::Reserved, String)>> {
-    // SAFETY: used inside the call.
-    if unsafe { argument(args, index) }.get().is_undefined() {
-        return Ok(None);
-    }
-    rooted!(&in(cx) let string = argument_text(cx, args, index, "")?);
-    let room = memory::reserve(text::room(string.handle()))?;
-    Ok(Some((room, text::to_rust(cx, string.handle())?)))
 }
 
 function!(encode, |cx, args| {
