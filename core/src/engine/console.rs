@@ -15,7 +15,7 @@ mod table;
 use std::ffi::CStr;
 use std::time::{Duration, Instant, SystemTime};
 
-use mozjs::context::{JSContext, RawJSContext};
+use mozjs::context::JSContext;
 use mozjs::gc::Handle;
 use mozjs::jsapi::{CallArgs, GetFunctionNativeReserved, JS_StackCapture_MaxFrames, JSObject, JSPROP_ENUMERATE};
 use mozjs::jsval::{Int32Value, JSVal, ObjectValue, StringValue, UndefinedValue};
@@ -24,6 +24,7 @@ use mozjs::rust::wrappers2::{CaptureCurrentStack, JS_DefineProperty, JS_NewObjec
 
 use self::inspect::{Inspector, Stop, Text};
 use super::console_state::{ConsoleState, label_room};
+use super::native::function;
 use super::state::{Current, State};
 use super::thrown::{JsResult, Thrown, check};
 use super::{exception, message, native, object, text};
@@ -127,16 +128,12 @@ pub(super) fn define(cx: &mut JSContext, global: Handle<*mut JSObject>) -> JsRes
     }
 }
 
-unsafe extern "C" fn call(cx: *mut RawJSContext, argc: u32, vp: *mut JSVal) -> bool {
-    // SAFETY: called by the engine; slot 0 holds the place of the method.
-    unsafe {
-        native::native(cx, argc, vp, |cx, state, args| {
-            let place = (*GetFunctionNativeReserved(args.callee(), 0)).to_int32();
-            args.rval().set(UndefinedValue());
-            Call { state, current: &state.current.borrow(), args }.run(cx, METHODS[place as usize].1)
-        })
-    }
-}
+function!(call, |cx, state, args| {
+    // SAFETY: slot 0 holds the place of the method.
+    let place = unsafe { *GetFunctionNativeReserved(args.callee(), 0) }.to_int32();
+    args.rval().set(UndefinedValue());
+    Call { state, current: &state.current.borrow(), args }.run(cx, METHODS[place as usize].1)
+});
 
 /// A call of a method.
 #[derive(Clone, Copy)]

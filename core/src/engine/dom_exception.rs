@@ -3,19 +3,19 @@
 
 use std::ffi::CStr;
 
-use mozjs::context::{JSContext, RawJSContext};
+use mozjs::context::JSContext;
 use mozjs::gc::{Handle, RootedTraceableBox};
 use mozjs::jsapi::{
     ExceptionStackBehavior, Heap, JSObject, JSPROP_ENUMERATE, JSPROP_PERMANENT, JSPROP_READONLY, JSProtoKey,
 };
-use mozjs::jsval::{Int32Value, JSVal, ObjectValue, StringValue, UndefinedValue};
+use mozjs::jsval::{Int32Value, ObjectValue, StringValue, UndefinedValue};
 use mozjs::rooted;
 use mozjs::rust::wrappers2::{
     JS_DefineProperty, JS_GetClassPrototype, JS_GetConstructor, JS_GetProperty, JS_InitClass, JS_NewPlainObject,
     JS_SetPendingException, JS_SetPrototype,
 };
 
-use super::native::{native, optional_text, require_new};
+use super::native::{function, optional_text, require_new};
 use super::state::State;
 use super::thrown::{JsResult, Thrown, check};
 use super::{exception, memory, object, text};
@@ -144,25 +144,20 @@ fn try_throw(cx: &mut JSContext, name: &str, message: &str) -> JsResult<()> {
     Ok(())
 }
 
-unsafe extern "C" fn construct(cx: *mut RawJSContext, argc: u32, vp: *mut JSVal) -> bool {
-    // SAFETY: called by the engine; the arguments are used inside the call.
-    unsafe {
-        native(cx, argc, vp, |cx, _state, args| {
-            require_new(cx, args, "DOMException")?;
-            let (_room, message) = optional_text(cx, args, 0)?.unwrap_or_default();
-            let name = optional_text(cx, args, 1)?;
-            let name = name.as_ref().map_or("Error", |(_room, name)| name);
-            rooted!(&in(cx) let target = args.new_target().to_object());
-            rooted!(&in(cx) let mut prototype = UndefinedValue());
-            // A subclass has a prototype of its own.
-            check(memory::in_engine(|| {
-                JS_GetProperty(cx, target.handle(), c"prototype".as_ptr(), prototype.handle_mut())
-            }))?;
-            let prototype =
-                if prototype.get().is_object() { prototype.get().to_object() } else { self::prototype(cx)? };
-            rooted!(&in(cx) let prototype = prototype);
-            args.rval().set(ObjectValue(make(cx, name, &message, prototype.handle())?));
-            Ok(())
-        })
-    }
-}
+function!(construct, |cx, _state, args| {
+    require_new(cx, args, "DOMException")?;
+    let (_room, message) = optional_text(cx, args, 0)?.unwrap_or_default();
+    let name = optional_text(cx, args, 1)?;
+    let name = name.as_ref().map_or("Error", |(_room, name)| name);
+    rooted!(&in(cx) let target = args.new_target().to_object());
+    rooted!(&in(cx) let mut prototype = UndefinedValue());
+    // A subclass has a prototype of its own.
+    // SAFETY: all is rooted.
+    check(memory::in_engine(|| unsafe {
+        JS_GetProperty(cx, target.handle(), c"prototype".as_ptr(), prototype.handle_mut())
+    }))?;
+    let prototype = if prototype.get().is_object() { prototype.get().to_object() } else { self::prototype(cx)? };
+    rooted!(&in(cx) let prototype = prototype);
+    args.rval().set(ObjectValue(make(cx, name, &message, prototype.handle())?));
+    Ok(())
+});

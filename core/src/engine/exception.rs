@@ -14,7 +14,7 @@ use mozjs::rooted;
 use mozjs::rust::borrowed_error_report;
 use mozjs::rust::wrappers2::{
     GetBuiltinClass, GetSymbolDescription, JS_ClearPendingException, JS_ErrorFromException, JS_GetPendingException,
-    JS_GetProperty, PendingExceptionStackInfo,
+    PendingExceptionStackInfo,
 };
 
 use super::state::State;
@@ -219,24 +219,16 @@ fn primitive_text(cx: &mut JSContext, value: Handle<JSVal>) -> Option<String> {
     text
 }
 
-/// A property that is a string or a number, as text.
+/// A property that is a string or a number, as text; none where it cannot be read.
 fn text_property(cx: &mut JSContext, object: Handle<*mut JSObject>, name: &CStr, max: usize) -> Option<String> {
-    rooted!(&in(cx) let mut value = UndefinedValue());
-    let read = !State::of(cx).killed()
-        // SAFETY: `object` and `value` are rooted.
-        && memory::in_engine(|| unsafe { JS_GetProperty(cx, object, name.as_ptr(), value.handle_mut()) });
-    if !read {
+    if State::of(cx).killed() {
+        return None;
+    }
+    let read = object::text_property(cx, object, name, |cx, string| Ok::<_, Thrown>(bounded_text(cx, string, max)));
+    if read.is_err() {
         clear(cx);
-        return None;
     }
-    if value.get().is_number() {
-        return Some(value.get().to_number().to_string());
-    }
-    if !value.get().is_string() {
-        return None;
-    }
-    rooted!(&in(cx) let string = value.get().to_string());
-    bounded_text(cx, string.handle(), max)
+    read.ok().flatten()
 }
 
 /// A string cut to about `max` bytes; none for a null string, or one too long to be worth flattening.

@@ -52,6 +52,27 @@ pub(super) unsafe fn native(
     done
 }
 
+/// Defines a function that script can call: `native` around a body with context, state and arguments.
+macro_rules! function {
+    ($name:ident, $body:expr) => {
+        unsafe extern "C" fn $name(
+            cx: *mut mozjs::context::RawJSContext,
+            argc: u32,
+            vp: *mut mozjs::jsval::JSVal,
+        ) -> bool {
+            type Body = fn(
+                &mut mozjs::context::JSContext,
+                &$crate::engine::state::State,
+                &mozjs::jsapi::CallArgs,
+            ) -> $crate::engine::thrown::JsResult<()>;
+            let body: Body = $body;
+            // SAFETY: called by the engine with its own arguments.
+            unsafe { $crate::engine::native::native(cx, argc, vp, body) }
+        }
+    };
+}
+pub(super) use function;
+
 /// An argument, or undefined.
 ///
 /// # Safety

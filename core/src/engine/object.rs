@@ -1,5 +1,7 @@
 //! Objects of the engine, as our own code makes and looks at them without running script.
 
+use std::ffi::CStr;
+
 use mozjs::context::{JSContext, RawJSContext};
 use mozjs::gc::Handle;
 use mozjs::jsapi::{
@@ -13,12 +15,12 @@ use mozjs::jsval::{DoubleValue, Int32Value, JSVal, ObjectValue, UndefinedValue};
 use mozjs::rooted;
 use mozjs::rust::wrappers2::{
     BuildStackString, GetArrayLength, IsArray, JS_AtomizeStringN, JS_AtomizeUCStringN, JS_DefineElement,
-    JS_DefinePropertyById2, JS_NewUint8Array, JS_StringToId, MapForEach, NewArrayObject1, SetForEach,
+    JS_DefinePropertyById2, JS_GetProperty, JS_NewUint8Array, JS_StringToId, MapForEach, NewArrayObject1, SetForEach,
 };
 
 use super::state::State;
-use super::text;
 use super::thrown::{JsResult, Thrown, check};
+use super::{memory, text};
 
 pub(super) fn number(value: f64) -> JSVal {
     let integer = value as i32;
@@ -82,6 +84,26 @@ pub(super) fn bytes_from(cx: &mut JSContext, bytes: &[u8]) -> JsResult<JSVal> {
         }
         Ok(value)
     }
+}
+
+/// A property as text, if it is a number, or a string, which `copy` copies; reading it may run script.
+pub(super) fn text_property<E: From<Thrown>>(
+    cx: &mut JSContext,
+    object: Handle<*mut JSObject>,
+    name: &CStr,
+    copy: impl FnOnce(&mut JSContext, Handle<*mut JSString>) -> Result<Option<String>, E>,
+) -> Result<Option<String>, E> {
+    rooted!(&in(cx) let mut value = UndefinedValue());
+    // SAFETY: `object` and `value` are rooted.
+    check(memory::in_engine(|| unsafe { JS_GetProperty(cx, object, name.as_ptr(), value.handle_mut()) }))?;
+    if value.get().is_number() {
+        return Ok(Some(value.get().to_number().to_string()));
+    }
+    if !value.get().is_string() {
+        return Ok(None);
+    }
+    rooted!(&in(cx) let string = value.get().to_string());
+    copy(cx, string.handle())
 }
 
 /// The text of the stack that the engine recorded when it made this error, which script cannot forge; none if it is no

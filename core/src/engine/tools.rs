@@ -1,6 +1,6 @@
 //! Tool calls: `callTool` and the methods of `tools`, and what becomes of the answers.
 
-use mozjs::context::{JSContext, RawJSContext};
+use mozjs::context::JSContext;
 use mozjs::gc::Handle;
 use mozjs::jsapi::{CallArgs, GetFunctionNativeReserved, JSObject};
 use mozjs::jsval::{JSVal, ObjectValue, StringValue, UndefinedValue};
@@ -10,7 +10,7 @@ use mozjs::rust::wrappers2::{JS_FreezeObject, JS_NewPlainObject, NewPromiseObjec
 use super::convert::{self, Budget, Failure};
 use super::interrupt::{Answer, Reply};
 use super::message::{make_too_large, send_message, throw_too_large};
-use super::native::{argument, define_function, function_with, native};
+use super::native::{argument, define_function, function, function_with};
 use super::state::{Current, State};
 use super::thrown::{JsResult, Thrown, check};
 use super::{exception, memory, object, text};
@@ -43,37 +43,30 @@ pub(super) fn define_tools(cx: &mut JSContext, global: Handle<*mut JSObject>) ->
     }
 }
 
-unsafe extern "C" fn call_tool(cx: *mut RawJSContext, argc: u32, vp: *mut JSVal) -> bool {
-    // SAFETY: called by the engine.
-    unsafe {
-        native(cx, argc, vp, |cx, state, args| {
-            let name = argument(args, 0);
-            if !name.get().is_string() {
-                return Err(exception::throw(
-                    cx,
-                    "TypeError",
-                    "callTool: the first argument must be the tool's name, a string",
-                ));
-            }
-            rooted!(&in(cx) let name = name.get().to_string());
-            // Longer than any name may be, so that the text need not be copied.
-            let name =
-                if text::length(name.handle()) > 1024 { "…".into() } else { text::to_rust(cx, name.handle())? };
-            start_tool_call(cx, state, name, argument(args, 1), args)
-        })
+function!(call_tool, |cx, state, args| {
+    // SAFETY: used inside the call, here and below.
+    let name = unsafe { argument(args, 0) };
+    if !name.get().is_string() {
+        return Err(exception::throw(
+            cx,
+            "TypeError",
+            "callTool: the first argument must be the tool's name, a string",
+        ));
     }
-}
+    rooted!(&in(cx) let name = name.get().to_string());
+    // Longer than any name may be, so that the text need not be copied.
+    let name = if text::length(name.handle()) > 1024 { "…".into() } else { text::to_rust(cx, name.handle())? };
+    // SAFETY: as above.
+    start_tool_call(cx, state, name, unsafe { argument(args, 1) }, args)
+});
 
-unsafe extern "C" fn call_named_tool(cx: *mut RawJSContext, argc: u32, vp: *mut JSVal) -> bool {
-    // SAFETY: called by the engine; slot 0 holds the name.
-    unsafe {
-        native(cx, argc, vp, |cx, state, args| {
-            rooted!(&in(cx) let name = (*GetFunctionNativeReserved(args.callee(), 0)).to_string());
-            let name = text::to_rust(cx, name.handle())?;
-            start_tool_call(cx, state, name, argument(args, 0), args)
-        })
-    }
-}
+function!(call_named_tool, |cx, state, args| {
+    // SAFETY: slot 0 holds the name.
+    rooted!(&in(cx) let name = unsafe { *GetFunctionNativeReserved(args.callee(), 0) }.to_string());
+    let name = text::to_rust(cx, name.handle())?;
+    // SAFETY: used inside the call.
+    start_tool_call(cx, state, name, unsafe { argument(args, 0) }, args)
+});
 
 /// Sends a tool call to the host and gives script the promise of its answer.
 fn start_tool_call(

@@ -16,30 +16,19 @@ use mozjs::jsapi::{
 };
 use mozjs::jsval::{BooleanValue, Int32Value, JSVal, ObjectValue, PrivateValue, StringValue, UndefinedValue};
 use mozjs::rooted;
+use mozjs::rust::ToBoolean;
 use mozjs::rust::wrappers2::{
     GetArrayLength, IsArrayObject, JS_DefineFunction, JS_DefineProperty1, JS_GetProperty, JS_InitClass,
     JS_NewObjectForConstructor, JS_NewPlainObject, JS_NewStringCopyN, JS_NewUCStringCopyN, JS_StructuredClone,
 };
-use mozjs::rust::ToBoolean;
 
 use super::native::StaticClass;
-use super::native::{argument, argument_text, define_function, native, require_new};
+use super::native::{argument, argument_text, define_function, function, require_new};
 use super::thrown::{JsResult, Thrown, check};
 use super::{dom_exception, exception, memory, object, text};
 
 /// What a decoder counts for in the ledger, which does not see Rust's memory.
 const DECODER_BYTES: usize = 256;
-
-/// Defines the engine's way into a function.
-macro_rules! function {
-    ($name:ident, $body:expr) => {
-        unsafe extern "C" fn $name(cx: *mut RawJSContext, argc: u32, vp: *mut JSVal) -> bool {
-            let body: fn(&mut JSContext, &CallArgs) -> JsResult<()> = $body;
-            // SAFETY: called by the engine.
-            unsafe { native(cx, argc, vp, |cx, _state, args| body(cx, args)) }
-        }
-    };
-}
 
 pub(super) fn define_atob(cx: &mut JSContext, global: Handle<*mut JSObject>) -> JsResult<()> {
     define_function(cx, global, c"atob", Some(atob), 1)
@@ -138,7 +127,7 @@ fn forgiving_decode(text: &mut Vec<u8>) -> Option<Vec<u8>> {
     FORGIVING.decode(&*text).ok()
 }
 
-function!(atob, |cx, args| {
+function!(atob, |cx, _state, args| {
     rooted!(&in(cx) let string = argument_text(cx, args, 0, "atob")?);
     let _room = memory::reserve(text::length(string.handle()) * 2)?;
     let decoded = text::latin1(cx, string.handle())?.and_then(|mut text| forgiving_decode(&mut text));
@@ -150,7 +139,7 @@ function!(atob, |cx, args| {
     }
 });
 
-function!(btoa, |cx, args| {
+function!(btoa, |cx, _state, args| {
     rooted!(&in(cx) let string = argument_text(cx, args, 0, "btoa")?);
     let _room = memory::reserve(text::length(string.handle()) * 3)?;
     match text::latin1(cx, string.handle())? {
@@ -192,7 +181,7 @@ unsafe extern "C" fn on_clone_error(cx: *mut RawJSContext, _id: u32, _data: *mut
     let _ = catch_unwind(AssertUnwindSafe(|| dom_exception::throw(&mut cx, "DataCloneError", &message)));
 }
 
-function!(structured_clone, |cx, args| {
+function!(structured_clone, |cx, _state, args| {
     if args.argc_ == 0 {
         return Err(exception::throw(cx, "TypeError", "structuredClone: an argument is required"));
     }
@@ -341,27 +330,27 @@ fn return_encoding(cx: &mut JSContext, args: &CallArgs, encoding: &'static Encod
     return_latin1(cx, args, encoding.name().to_ascii_lowercase().as_bytes())
 }
 
-function!(encoder_encoding, |cx, args| {
+function!(encoder_encoding, |cx, _state, args| {
     require_this_encoder(cx, args)?;
     return_encoding(cx, args, UTF_8)
 });
 
-function!(decoder_encoding, |cx, args| {
+function!(decoder_encoding, |cx, _state, args| {
     let encoding = this_decoder(cx, args)?.encoding;
     return_encoding(cx, args, encoding)
 });
 
-function!(decoder_fatal, |cx, args| {
+function!(decoder_fatal, |cx, _state, args| {
     args.rval().set(BooleanValue(this_decoder(cx, args)?.fatal));
     Ok(())
 });
 
-function!(decoder_ignore_bom, |cx, args| {
+function!(decoder_ignore_bom, |cx, _state, args| {
     args.rval().set(BooleanValue(this_decoder(cx, args)?.ignore_bom));
     Ok(())
 });
 
-function!(new_encoder, |cx, args| {
+function!(new_encoder, |cx, _state, args| {
     require_new(cx, args, "TextEncoder")?;
     rooted!(&in(cx) let object = construct(cx, args, &ENCODER_CLASS)?);
     args.rval().set(ObjectValue(object.get()));
@@ -380,7 +369,7 @@ fn source_text(cx: &mut JSContext, args: &CallArgs) -> JsResult<(memory::Reserve
     Ok((room, text))
 }
 
-function!(encode, |cx, args| {
+function!(encode, |cx, _state, args| {
     require_this_encoder(cx, args)?;
     let (_room, text) = source_text(cx, args)?;
     let bytes = object::bytes_from(cx, text.as_bytes())?;
@@ -388,7 +377,7 @@ function!(encode, |cx, args| {
     Ok(())
 });
 
-function!(encode_into, |cx, args| {
+function!(encode_into, |cx, _state, args| {
     require_this_encoder(cx, args)?;
     let (_room, text) = source_text(cx, args)?;
     // SAFETY: used inside the call.
@@ -421,7 +410,7 @@ fn option(cx: &mut JSContext, options: Handle<JSVal>, name: &CStr) -> JsResult<b
     Ok(unsafe { ToBoolean(value.handle()) })
 }
 
-function!(new_decoder, |cx, args| {
+function!(new_decoder, |cx, _state, args| {
     require_new(cx, args, "TextDecoder")?;
     // SAFETY: used inside the call, here and below.
     let label = unsafe { argument(args, 0) };
@@ -482,7 +471,7 @@ fn source_bytes(cx: &mut JSContext, source: Handle<JSVal>) -> JsResult<Vec<u8>> 
     Err(exception::throw(cx, "TypeError", "decode: the argument must be an ArrayBuffer, a typed array or a DataView"))
 }
 
-function!(decode, |cx, args| {
+function!(decode, |cx, _state, args| {
     this_decoder(cx, args)?;
     // SAFETY: used inside the call, here and below.
     let stream = option(cx, unsafe { argument(args, 1) }, c"stream")?;

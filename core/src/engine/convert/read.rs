@@ -18,7 +18,7 @@ use num_bigint::BigInt;
 
 use crate::config::ExecutionLimits;
 use crate::engine::memory::BLOCK;
-use crate::engine::object::{byte_length, copy_bytes, digits, flatten, is_array, stack_of};
+use crate::engine::object::{byte_length, copy_bytes, digits, flatten, is_array, stack_of, text_property};
 use crate::engine::state::State;
 use crate::engine::thrown::{JsResult, Thrown, check};
 use crate::engine::{memory, text};
@@ -348,17 +348,7 @@ impl Reader<'_> {
         object: Handle<*mut JSObject>,
         name: &std::ffi::CStr,
     ) -> Result<Option<String>, Failure> {
-        rooted!(&in(cx) let mut value = UndefinedValue());
-        // SAFETY: `object` and `value` are rooted.
-        check(memory::in_engine(|| unsafe { JS_GetProperty(cx, object, name.as_ptr(), value.handle_mut()) }))?;
-        if value.get().is_number() {
-            return Ok(Some(value.get().to_number().to_string()));
-        }
-        if !value.get().is_string() {
-            return Ok(None);
-        }
-        rooted!(&in(cx) let string = value.get().to_string());
-        self.string(cx, string.handle()).map(Some)
+        text_property(cx, object, name, |cx, string| self.string(cx, string).map(Some))
     }
 
     fn bytes(&mut self, object: Handle<*mut JSObject>) -> Result<Value, Failure> {

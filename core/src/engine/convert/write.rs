@@ -15,7 +15,7 @@ use crate::engine::object::{bytes_from, define, number, object_value};
 use crate::engine::state::State;
 use crate::engine::thrown::{JsResult, Thrown, check};
 use crate::engine::{exception, memory, text};
-use crate::value::Value;
+use crate::value::{Value, time_clip};
 
 /// Bits that a bigint of the engine has at most.
 const MAX_BIGINT_BITS: u64 = 1024 * 1024;
@@ -38,9 +38,8 @@ pub(in crate::engine) fn from_value(cx: &mut JSContext, value: &Value, mut out: 
         }
         Value::Bytes(bytes) => bytes_from(cx, bytes)?,
         Value::Date(time) => {
-            let clipped = if time.is_finite() && time.abs() <= 8.64e15 { time.trunc() + 0.0 } else { f64::NAN };
             // SAFETY: a plain call.
-            object_value(unsafe { NewDateObject(cx, ClippedTime { t: clipped }) })?
+            object_value(unsafe { NewDateObject(cx, ClippedTime { t: time_clip(*time) }) })?
         }
         Value::Array(items) => return array_from(cx, items, out),
         Value::Map(entries) => return map_from(cx, entries, out),
