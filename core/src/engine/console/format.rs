@@ -7,7 +7,7 @@ use mozjs::jsval::{JSVal, UndefinedValue};
 use mozjs::rooted;
 use mozjs::rust::wrappers2::JS_ClearPendingException;
 
-use super::inspect::{Inspector, Options, Stop, Text};
+use super::inspect::{Cut, Inspector, Options, Text};
 use crate::engine::memory::Reserved;
 use crate::engine::thrown::Thrown;
 use crate::engine::{memory, native};
@@ -84,7 +84,7 @@ fn substitute(cx: &mut JSContext, inspector: &mut Inspector, letter: u8, value: 
         _ => {
             let number = match letter {
                 // SAFETY: a primitive that is neither symbol nor bigint runs no script.
-                b'd' => unsafe { mozjs::rust::ToNumber(cx, value) }.map_err(|()| Stop::Thrown)?,
+                b'd' => unsafe { mozjs::rust::ToNumber(cx, value) }.map_err(|()| Cut::Thrown)?,
                 b'i' => parse_int(&inspector.argument(cx, value)?),
                 _ => parse_float(&inspector.argument(cx, value)?),
             };
@@ -138,7 +138,7 @@ fn json(cx: &mut JSContext, inspector: &mut Inspector, value: Handle<JSVal>) -> 
     };
     drop(engine);
     if target.too_long {
-        return Err(Stop::TooLong);
+        return Err(Cut::TooLong);
     }
     if made {
         return inspector.made(target.text.unwrap_or_else(|| "undefined".into()));

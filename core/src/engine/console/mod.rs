@@ -22,7 +22,7 @@ use mozjs::jsval::{Int32Value, JSVal, ObjectValue, StringValue, UndefinedValue};
 use mozjs::rooted;
 use mozjs::rust::wrappers2::{CaptureCurrentStack, JS_DefineProperty, JS_NewObjectWithGivenProto, JS_NewPlainObject};
 
-use self::inspect::{Inspector, Stop, Text};
+use self::inspect::{Cut, Inspector, Text};
 use super::console_state::{ConsoleState, label_room};
 use super::native::function;
 use super::state::{Current, State};
@@ -216,11 +216,11 @@ impl Call<'_> {
         let left = limits.max_console_output.saturating_sub(console.bytes.get());
         let text = match made {
             Ok(text) if text.len() as u64 <= left => text,
-            Err(Stop::Thrown) => return Err(Thrown),
-            Err(Stop::TooLong) if max_line < left => {
+            Err(Cut::Thrown) => return Err(Thrown),
+            Err(Cut::TooLong) if max_line < left => {
                 return Err(message::throw_too_large(cx, state, Message::ConsoleLine));
             }
-            Ok(_) | Err(Stop::TooLong) => {
+            Ok(_) | Err(Cut::TooLong) => {
                 let limit = limits.max_console_output;
                 return Err(state.kill(Error::ConsoleLimit { limit, unit: LimitUnit::Bytes }));
             }
@@ -293,8 +293,8 @@ impl Call<'_> {
         match Inspector::new(self.state, max_line).argument(cx, value) {
             // A copy, because the whole text keeps its room.
             Ok(label) => Ok(label[..label.floor_char_boundary(MAX_LABEL)].to_owned()),
-            Err(Stop::Thrown) => Err(Thrown),
-            Err(Stop::TooLong) => Err(message::throw_too_large(cx, self.state, Message::ConsoleLine)),
+            Err(Cut::Thrown) => Err(Thrown),
+            Err(Cut::TooLong) => Err(message::throw_too_large(cx, self.state, Message::ConsoleLine)),
         }
     }
 
