@@ -22,8 +22,8 @@ use std::mem::MaybeUninit;
 use mozjs::context::JSContext;
 use mozjs::rust::Runtime;
 
-use super::isolate::State;
 use super::memory;
+use super::state::State;
 use crate::error::Error;
 
 /// Takes the place of `js::AutoEnterOOMUnsafeRegion::crash_impl(const char*)`.

@@ -3,22 +3,22 @@
 
 use std::ffi::CStr;
 
-use mozjs::context::{JSContext, RawJSContext};
+use mozjs::context::JSContext;
 use mozjs::gc::{Handle, RootedTraceableBox};
 use mozjs::jsapi::{
     ExceptionStackBehavior, Heap, JSObject, JSPROP_ENUMERATE, JSPROP_PERMANENT, JSPROP_READONLY, JSProtoKey,
 };
-use mozjs::jsval::{Int32Value, JSVal, ObjectValue, StringValue, UndefinedValue};
+use mozjs::jsval::{Int32Value, ObjectValue, StringValue, UndefinedValue};
 use mozjs::rooted;
 use mozjs::rust::wrappers2::{
     JS_DefineProperty, JS_GetClassPrototype, JS_GetConstructor, JS_GetProperty, JS_InitClass, JS_NewPlainObject,
     JS_SetPendingException, JS_SetPrototype,
 };
 
-use super::host::native;
-use super::isolate::State;
+use super::native::{function, optional_text, require_new};
+use super::state::State;
 use super::thrown::{JsResult, Thrown, check};
-use super::{convert, exception, memory, text, web};
+use super::{exception, memory, object, text};
 
 /// The constants, by their numbers from 1 on, and the names that have these codes.
 const CODES: [(&CStr, &str); 25] = [
@@ -63,7 +63,7 @@ pub(super) fn define(cx: &mut JSContext, global: Handle<*mut JSObject>) -> JsRes
         return Err(Thrown);
     }
     rooted!(&in(cx) let constructor = ObjectValue(constructor.get()));
-    convert::define_with(cx, global, "DOMException", constructor.handle(), 0)
+    object::define_with(cx, global, "DOMException", constructor.handle(), 0)
 }
 
 /// The prototype of the current realm, which is made when it is first needed: also if script has taken the class away.
@@ -104,7 +104,7 @@ fn prototype(cx: &mut JSContext) -> JsResult<*mut JSObject> {
     let tag = text::to_js(cx, "DOMException")?;
     // SAFETY: not null, and rooted at once.
     rooted!(&in(cx) let tag = StringValue(unsafe { &*tag }));
-    convert::define_tag(cx, prototype.handle(), tag.handle())?;
+    object::define_tag(cx, prototype.handle(), tag.handle())?;
     let root = RootedTraceableBox::new(Heap::default());
     root.set(prototype.get());
     *state.current.borrow().dom_exception.borrow_mut() = Some(root);
@@ -123,9 +123,9 @@ fn make(cx: &mut JSContext, name: &str, message: &str, prototype: Handle<*mut JS
         let text = text::to_js(cx, text)?;
         // SAFETY: not null, and rooted at once.
         rooted!(&in(cx) let text = StringValue(unsafe { &*text }));
-        convert::define_with(cx, error.handle(), key, text.handle(), 0)?;
+        object::define_with(cx, error.handle(), key, text.handle(), 0)?;
     }
-    convert::define_with(cx, error.handle(), "code", code.handle(), 0)?;
+    object::define_with(cx, error.handle(), "code", code.handle(), 0)?;
     Ok(error.get())
 }
 
@@ -144,24 +144,20 @@ fn try_throw(cx: &mut JSContext, name: &str, message: &str) -> JsResult<()> {
     Ok(())
 }
 
-unsafe extern "C" fn construct(cx: *mut RawJSContext, argc: u32, vp: *mut JSVal) -> bool {
-    // SAFETY: called by the engine; the arguments are used inside the call.
-    unsafe {
-        native(cx, argc, vp, |cx, _state, args| {
-            web::require_new(cx, args, "DOMException")?;
-            let message = web::optional_text(cx, args, 0)?.unwrap_or_default();
-            let name = web::optional_text(cx, args, 1)?.unwrap_or_else(|| "Error".into());
-            rooted!(&in(cx) let target = args.new_target().to_object());
-            rooted!(&in(cx) let mut prototype = UndefinedValue());
-            // A subclass has a prototype of its own.
-            check(memory::in_engine(|| {
-                JS_GetProperty(cx, target.handle(), c"prototype".as_ptr(), prototype.handle_mut())
-            }))?;
-            let prototype =
-                if prototype.get().is_object() { prototype.get().to_object() } else { self::prototype(cx)? };
-            rooted!(&in(cx) let prototype = prototype);
-            args.rval().set(ObjectValue(make(cx, &name, &message, prototype.handle())?));
-            Ok(())
-        })
-    }
-}
+function!(construct, |cx, _state, args| {
+    require_new(cx, args, "DOMException")?;
+    let (_room, message) = optional_text(cx, args, 0)?.unwrap_or_default();
+    let name = optional_text(cx, args, 1)?;
+    let name = name.as_ref().map_or("Error", |(_room, name)| name);
+    rooted!(&in(cx) let target = args.new_target().to_object());
+    rooted!(&in(cx) let mut prototype = UndefinedValue());
+    // A subclass has a prototype of its own.
+    // SAFETY: all is rooted.
+    check(memory::in_engine(|| unsafe {
+        JS_GetProperty(cx, target.handle(), c"prototype".as_ptr(), prototype.handle_mut())
+    }))?;
+    let prototype = if prototype.get().is_object() { prototype.get().to_object() } else { self::prototype(cx)? };
+    rooted!(&in(cx) let prototype = prototype);
+    args.rval().set(ObjectValue(make(cx, name, &message, prototype.handle())?));
+    Ok(())
+});

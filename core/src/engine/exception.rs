@@ -14,12 +14,12 @@ use mozjs::rooted;
 use mozjs::rust::borrowed_error_report;
 use mozjs::rust::wrappers2::{
     GetBuiltinClass, GetSymbolDescription, JS_ClearPendingException, JS_ErrorFromException, JS_GetPendingException,
-    JS_GetProperty, PendingExceptionStackInfo,
+    PendingExceptionStackInfo,
 };
 
-use super::isolate::State;
+use super::state::State;
 use super::thrown::{JsResult, Thrown, check};
-use super::{convert, memory, text};
+use super::{memory, object, text};
 use crate::error::{Error, ScriptError};
 
 /// The name of the source where stack traces are sanitised.
@@ -100,7 +100,7 @@ fn from_error(cx: &mut JSContext, object: Handle<*mut JSObject>) -> ScriptError 
 }
 
 fn stack_text(cx: &mut JSContext, error: Handle<*mut JSObject>) -> Option<String> {
-    let Ok(Some(stack)) = convert::stack_of(cx, error) else {
+    let Ok(Some(stack)) = object::stack_of(cx, error) else {
         clear(cx);
         return None;
     };
@@ -208,7 +208,7 @@ fn primitive_text(cx: &mut JSContext, value: Handle<JSVal>) -> Option<String> {
         return Some(format!("Symbol({description})"));
     }
     if value.get().is_bigint() {
-        let text = convert::bigint_text(cx, value, MAX_TEXT).ok();
+        let text = object::bigint_text(cx, value, MAX_TEXT).ok();
         clear(cx);
         return text.map(|text| cut(text, MAX_TEXT));
     }
@@ -219,24 +219,16 @@ fn primitive_text(cx: &mut JSContext, value: Handle<JSVal>) -> Option<String> {
     text
 }
 
-/// A property that is a string or a number, as text.
+/// A property that is a string or a number, as text; none where it cannot be read.
 fn text_property(cx: &mut JSContext, object: Handle<*mut JSObject>, name: &CStr, max: usize) -> Option<String> {
-    rooted!(&in(cx) let mut value = UndefinedValue());
-    let read = !State::of(cx).killed()
-        // SAFETY: `object` and `value` are rooted.
-        && memory::in_engine(|| unsafe { JS_GetProperty(cx, object, name.as_ptr(), value.handle_mut()) });
-    if !read {
+    if State::of(cx).killed() {
+        return None;
+    }
+    let read = object::text_property(cx, object, name, |cx, string| Ok::<_, Thrown>(bounded_text(cx, string, max)));
+    if read.is_err() {
         clear(cx);
-        return None;
     }
-    if value.get().is_number() {
-        return Some(value.get().to_number().to_string());
-    }
-    if !value.get().is_string() {
-        return None;
-    }
-    rooted!(&in(cx) let string = value.get().to_string());
-    bounded_text(cx, string.handle(), max)
+    read.ok().flatten()
 }
 
 /// A string cut to about `max` bytes; none for a null string, or one too long to be worth flattening.
@@ -289,7 +281,7 @@ pub(super) fn make(
         let string = text::to_js(cx, text)?;
         // SAFETY: not null, and rooted at once.
         rooted!(&in(cx) let value = StringValue(unsafe { &*string }));
-        convert::define_with(cx, object.handle(), key, value.handle(), 0)
+        object::define_with(cx, object.handle(), key, value.handle(), 0)
     };
     if exception_type(name).is_none() && name != "Error" {
         set("name", name)?;

@@ -1,21 +1,17 @@
 //! [`Isolate`]: one runtime on this thread, which runs executions one after the other, each in a realm of its own.
 //!
 //! What belongs to the running execution (budgets, timers, pending tool calls) is its [`Current`], made anew for each
-//! and dropped before the runtime. Host functions find it through the context's private pointer.
+//! and dropped before the runtime. Native functions find it through the context's private pointer.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
-use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use mozjs::context::{JSContext, RawJSContext};
-use mozjs::gc::RootedTraceableBox;
 use mozjs::glue::{CreateJobQueue, DeleteJobQueue, JobQueueTraps};
 use mozjs::jsapi::{
-    GCReason, Heap, JS_GetContextPrivate, JS_SetContextPrivate, JSGCParamKey, JSGCStatus, JSObject, JSTracer,
-    MutableHandleObject, SetOutOfMemoryCallback,
+    GCReason, JS_SetContextPrivate, JSGCParamKey, JSGCStatus, JSTracer, MutableHandleObject, SetOutOfMemoryCallback,
 };
 use mozjs::realm::AutoRealm;
 use mozjs::rooted;
@@ -26,19 +22,14 @@ use mozjs::rust::wrappers2::{
 };
 
 use super::cache::Cache;
-use super::console::ConsoleState;
-use super::interrupt::{Killed, Link, thread_cpu_time};
-use super::jobs::Timers;
-use super::kept::Kept;
-use super::memory::{Attached, Ledger};
+use super::interrupt::{Link, thread_cpu_time};
 use super::realm::{self, Realms};
-use super::thrown::Thrown;
-use super::{convert, exception, jobs, new_runtime, script};
+use super::state::{Current, State, Stop};
+use super::{convert, exception, jobs, keeper, memory, script, trim};
 use crate::contract::{Host, Pause, RecycleReason, Report, Request};
-use crate::error::{Error, Message};
-use crate::execution::ExecutionStats;
-use crate::rate::TokenBucket;
+use crate::error::Error;
 use crate::value::Value;
+use memory::{Attached, Ledger};
 
 /// Stack that the engine leaves to our own code when script recurses as deep as it may.
 const STACK_RESERVE: usize = 1024 * 1024;
@@ -83,182 +74,21 @@ struct Leaving;
 
 impl Drop for Leaving {
     fn drop(&mut self) {
-        let _ = super::forget_sources();
-    }
-}
-
-/// What host functions can reach.
-pub(super) struct State {
-    pub link: Arc<Link>,
-    pub ledger: Rc<Ledger>,
-    pub current: RefCell<Current>,
-}
-
-/// The running execution.
-pub(super) struct Current {
-    pub request: Request,
-    /// Valid while `execute` runs, which is as long as this is reachable from script.
-    host: Option<NonNull<dyn Host>>,
-    pub started: Instant,
-    /// CPU time of the thread at the start.
-    cpu_start: Duration,
-    /// Milliseconds since 1970 at the start, for scripts whose clocks stand still.
-    pub frozen_time: f64,
-    pub bucket: RefCell<TokenBucket>,
-    pub tool_calls: Cell<u32>,
-    /// The promises of the tool calls that wait, by their numbers.
-    pub pending_tool_calls: RefCell<Kept>,
-    pub timers: RefCell<Timers>,
-    pub console: ConsoleState,
-    /// Which lazy properties of the global have been made, a bit each.
-    pub resolved: Cell<u32>,
-    /// The prototype of `DOMException`, once it is made.
-    pub dom_exception: RefCell<Option<RootedTraceableBox<Heap<*mut JSObject>>>>,
-    /// Why the isolate itself ends the execution.
-    kill_error: RefCell<Option<Error>>,
-    /// An exception from a timer or microtask that nobody can catch any more.
-    pub uncaught: RefCell<Option<RootedTraceableBox<Heap<mozjs::jsval::JSVal>>>>,
-    /// The last error thrown for a message that was too large, and what the message was.
-    pub too_large: RefCell<Option<(RootedTraceableBox<Heap<*mut JSObject>>, Message)>>,
-}
-
-impl State {
-    /// The state of the isolate that this context belongs to.
-    pub(super) fn of(cx: &JSContext) -> &'static State {
-        // SAFETY: the private pointer is set to a boxed State right after the context is made, and the box lives
-        // until the context is destroyed. 'static stands for "while a host function runs": nobody keeps it.
-        unsafe { &*(JS_GetContextPrivate(cx.raw_cx_no_gc()) as *const State) }
-    }
-
-    pub(super) fn killed(&self) -> bool {
-        self.link.killed()
-    }
-
-    /// Ends the execution with this error. Script cannot catch it.
-    pub(super) fn kill(&self, error: Error) -> Thrown {
-        if self.link.kill_from_inside() {
-            *self.current.borrow().kill_error.borrow_mut() = Some(error);
-        }
-        Thrown
-    }
-
-    /// Ends the execution here and now, because this thread cannot go on; false if none runs.
-    pub(super) fn lose(&self, error: impl FnOnce(&State) -> Error) -> bool {
-        self.ledger.end();
-        let Ok(current) = self.current.try_borrow() else { return false };
-        let Some(host) = current.host() else { return false };
-        self.link.end();
-        let error = error(self);
-        let condemned = RecycleReason::of(&error).or(Some(RecycleReason::Internal));
-        host.lost(Report { result: Err(error), stats: current.stats(&self.ledger), condemned });
-        true
-    }
-
-    /// The error of an execution that was ended.
-    fn kill_error(&self, killed: Killed) -> Error {
-        let current = self.current.borrow();
-        match killed {
-            Killed::Outside(reason) => reason.error(&current.request.limits),
-            Killed::Inside => {
-                let error = current.kill_error.borrow_mut().take();
-                error.or_else(|| self.link.pending_error()).unwrap_or_else(|| self.ledger.error())
-            }
-        }
-    }
-}
-
-impl Current {
-    fn new(request: Request, host: Option<NonNull<dyn Host>>, cpu_start: Duration) -> Self {
-        let started = Instant::now();
-        let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        Current {
-            bucket: RefCell::new(TokenBucket::new(request.max_messages_per_second, started)),
-            request,
-            host,
-            started,
-            cpu_start,
-            frozen_time: since_1970.as_millis() as f64,
-            tool_calls: Cell::new(0),
-            pending_tool_calls: RefCell::default(),
-            timers: RefCell::default(),
-            console: ConsoleState::default(),
-            resolved: Cell::new(0),
-            dom_exception: RefCell::default(),
-            kill_error: RefCell::default(),
-            uncaught: RefCell::default(),
-            too_large: RefCell::default(),
-        }
-    }
-
-    fn none() -> Self {
-        let request = Request {
-            id: 0,
-            compiled: false,
-            only_compile: false,
-            source: "".into(),
-            kind: Default::default(),
-            filename: "".into(),
-            globals: Arc::default(),
-            limits: Default::default(),
-            tools: Arc::new([]),
-            max_message_size: 0,
-            max_messages_per_second: 1,
-            max_pending_tool_calls: 0,
-        };
-        Current::new(request, None, Duration::ZERO)
-    }
-
-    /// What the execution has taken so far, but for what only the pool knows.
-    fn stats(&self, ledger: &Ledger) -> ExecutionStats {
-        ExecutionStats {
-            execution_id: self.request.id,
-            worker_id: None,
-            queue_wait: Default::default(),
-            run_time: self.started.elapsed(),
-            cpu_time: thread_cpu_time().saturating_sub(self.cpu_start),
-            peak_memory: ledger.peak(),
-            tool_calls: self.tool_calls.get(),
-            console_calls: self.console.calls(),
-        }
-    }
-
-    /// The host, while an execution runs.
-    pub(super) fn host(&self) -> Option<&dyn Host> {
-        // SAFETY: set in `execute` from a reference that outlives it, and cleared before it returns.
-        self.host.map(|host| unsafe { host.as_ref() })
-    }
-}
-
-/// Why `run` ended without a value.
-pub(super) enum Stop {
-    /// By an exception that is pending, or by a kill.
-    Thrown,
-    Error(Error),
-}
-
-impl From<Thrown> for Stop {
-    fn from(_: Thrown) -> Self {
-        Stop::Thrown
-    }
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Stop::Error(error)
+        let _ = keeper::forget_sources();
     }
 }
 
 fn no_realm() -> Error {
-    Error::WorkerStartup { cause: super::no_memory("a realm could not be made") }
+    Error::WorkerStartup { cause: keeper::no_memory("a realm could not be made") }
 }
 
 impl Isolate {
     /// Makes a runtime on this thread.
     pub(crate) fn new(config: IsolateConfig) -> Result<Isolate, Error> {
-        super::expect_memory()?;
+        keeper::expect_memory()?;
         let ledger = Ledger::new(config.memory_limit);
         let attached = ledger.attach();
-        let mut runtime = new_runtime()?;
+        let mut runtime = keeper::new_runtime()?;
         let link = Link::new(runtime.thread_safe_js_context());
         ledger.set_link(link.clone());
         let state = Box::new(State { link, ledger, current: RefCell::new(Current::none()) });
@@ -409,8 +239,8 @@ impl Isolate {
     pub(crate) fn trim(&mut self) {
         self.collect_garbage();
         // It ends: the keeper is never gone.
-        let _ = super::forget_sources().recv();
-        super::trim::give_back();
+        let _ = keeper::forget_sources().recv();
+        trim::give_back();
     }
 
     /// Whether [`Isolate::rest`] would do anything.
@@ -424,7 +254,7 @@ impl Isolate {
         self.state.ledger.collect_at_rest(self.runtime.cx());
         self.collections += 1;
         if self.collections.is_multiple_of(COLLECTIONS_PER_PURGE) {
-            let _ = super::forget_sources();
+            let _ = keeper::forget_sources();
         }
     }
 }
@@ -447,7 +277,7 @@ impl Drop for Isolate {
 unsafe extern "C" fn on_interrupt(cx: *mut RawJSContext) -> bool {
     // SAFETY: the engine hands us this thread's live context, and we make one wrapper of it for this call.
     let mut cx = unsafe { JSContext::from_ptr(NonNull::new_unchecked(cx)) };
-    let _host = super::memory::on(super::memory::Side::Host);
+    let _host = memory::on(memory::Side::Host);
     let state = State::of(&cx);
     if state.killed() {
         return false;
@@ -463,7 +293,7 @@ unsafe extern "C" fn on_collection(
     _reason: GCReason,
     _data: *mut std::ffi::c_void,
 ) {
-    if let Some(ledger) = super::memory::current() {
+    if let Some(ledger) = memory::current() {
         match status {
             JSGCStatus::JSGC_BEGIN => ledger.collection_starts(),
             JSGCStatus::JSGC_END => ledger.collection_ends(),
@@ -476,21 +306,6 @@ unsafe extern "C" fn on_out_of_memory(cx: *mut RawJSContext, _data: *mut std::ff
     // SAFETY: as in `on_interrupt`.
     let cx = unsafe { JSContext::from_ptr(NonNull::new_unchecked(cx)) };
     State::of(&cx).ledger.refused();
-}
-
-/// Puts the process-wide hook for large requests that cannot be met; the engine tries again after it.
-pub(super) fn install_large_allocation_callback() {
-    // SAFETY: called once, before the first script runs.
-    unsafe { mozjs::jsapi::JS::SetProcessLargeAllocationFailureCallback(Some(on_large_allocation_failure)) }
-}
-
-unsafe extern "C" fn on_large_allocation_failure() {
-    let Some(cx) = Runtime::get() else { return };
-    // SAFETY: this thread's live context, at a point where the engine may collect; one wrapper for this call.
-    let mut cx = unsafe { JSContext::from_ptr(cx) };
-    if let Some(ledger) = super::memory::current() {
-        ledger.make_room(&mut cx);
-    }
 }
 
 unsafe extern "C" fn ignore_warning(_cx: *mut RawJSContext, _report: *mut mozjs::jsapi::JSErrorReport) {}

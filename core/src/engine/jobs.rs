@@ -1,102 +1,30 @@
 //! The execution's event loop: promise jobs, timers, answers to tool calls, in this order, until the result has
 //! settled or nothing can settle it any more.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::ptr::NonNull;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use mozjs::context::JSContext;
 use mozjs::gc::{Handle, MutableHandle};
 use mozjs::glue::JS_GetPromiseResult;
 use mozjs::jsapi::{
-    CallArgs, ExceptionStackBehavior, GetExecutionGlobalFromJSMicroTask, HandleValueArray, IsCallable, JSObject,
-    PromiseState, ToMaybeWrappedJSMicroTask,
+    ExceptionStackBehavior, GetExecutionGlobalFromJSMicroTask, HandleValueArray, IsCallable, JSObject, PromiseState,
+    ToMaybeWrappedJSMicroTask,
 };
 use mozjs::jsval::{JSVal, ObjectValue, UndefinedValue};
 use mozjs::realm::AutoRealm;
 use mozjs::rooted;
 use mozjs::rust::wrappers2::{
-    Call, ClearKeptObjects, CurrentGlobalOrNull, DequeueNextRegularMicroTask, GetArrayLength, GetPromiseState,
-    HasAnyMicroTasks, IsPromiseObject, JS_ClearPendingException, JS_GetElement, JS_SetPendingException, NewArrayObject,
-    RunJSMicroTask,
+    ClearKeptObjects, CurrentGlobalOrNull, DequeueNextRegularMicroTask, GetArrayLength, GetPromiseState,
+    HasAnyMicroTasks, IsPromiseObject, JS_ClearPendingException, JS_GetElement, JS_SetPendingException, RunJSMicroTask,
 };
 
-use super::isolate::{State, Stop};
-use super::kept::Kept;
 use super::memory::Reserved;
+use super::state::{State, Stop};
 use super::thrown::{JsResult, Thrown, check};
-use super::{host, memory};
+use super::timers::FIRST_ARGUMENT;
+use super::{memory, native, tools};
 use crate::error::Error;
-
-/// Timers of one execution at once; a flood of them would be memory that only the deadline ends.
-const MAX_TIMERS: usize = 10_000;
-/// What a timer takes at most in the heap of those that are due: two places, since cleared ones stay, and as many free
-/// ones.
-const DUE: usize = 4 * size_of::<Reverse<(Instant, u64)>>();
-
-/// The timers of one execution.
-#[derive(Default)]
-pub(super) struct Timers {
-    due: BinaryHeap<Reverse<(Instant, u64)>>,
-    /// What each calls: a function, or the array of [`with_arguments`].
-    calls: Kept,
-    last_id: u64,
-}
-
-/// A callback with its arguments, as one object of the engine, which so has them in its heap: all arguments of
-/// `setTimeout` as they are, in an array that no script sees.
-pub(super) fn with_arguments(cx: &mut JSContext, args: &CallArgs) -> JsResult<*mut JSObject> {
-    // SAFETY: the engine keeps the arguments rooted.
-    let array = unsafe { NewArrayObject(cx, &HandleValueArray::from(args)) };
-    if array.is_null() { Err(Thrown) } else { Ok(array) }
-}
-
-/// The first argument of a callback in the array of [`with_arguments`].
-const FIRST_ARGUMENT: u32 = 2;
-
-impl Timers {
-    /// Whether as many timers wait as may.
-    pub(super) fn is_full(&self) -> bool {
-        self.calls.len() >= MAX_TIMERS
-    }
-
-    /// Sets a timer, and gives its number.
-    pub(super) fn set(&mut self, delay: Duration, call: *mut JSObject) -> JsResult<u64> {
-        self.last_id += 1;
-        self.calls.insert(self.last_id, call, memory::reserve(DUE)?)?;
-        self.due.push(Reverse((Instant::now() + delay, self.last_id)));
-        Ok(self.last_id)
-    }
-
-    pub(super) fn clear(&mut self, id: u64) {
-        self.calls.remove(id);
-        // Cleared timers stay in the heap until they are due, unless they outnumber the live ones.
-        if self.due.len() > 2 * self.calls.len() + 16 {
-            self.due.retain(|Reverse((_, id))| self.calls.contains(*id));
-        }
-    }
-
-    /// When the next timer is due.
-    fn next_due(&mut self) -> Option<Instant> {
-        while let Some(Reverse((at, id))) = self.due.peek() {
-            if self.calls.contains(*id) {
-                return Some(*at);
-            }
-            self.due.pop();
-        }
-        None
-    }
-
-    /// Takes what a timer that is due calls; the caller roots it at once.
-    fn take_due(&mut self, now: Instant) -> Option<*mut JSObject> {
-        if self.next_due()? > now {
-            return None;
-        }
-        let Reverse((_, id)) = self.due.pop()?;
-        self.calls.remove(id)
-    }
-}
 
 /// Runs the event loop until `result` is no promise, or a settled one, and puts what it settled to in its place.
 /// A rejection becomes the pending exception.
@@ -147,7 +75,7 @@ fn turn(cx: &mut JSContext, state: &State) -> Result<(), Stop> {
             if state.killed() {
                 return Err(Stop::Thrown);
             }
-            host::settle_tool_call(cx, state, answer)?;
+            tools::settle_tool_call(cx, state, answer)?;
             run_microtasks(cx, state)?;
         }
         return Ok(());
@@ -193,19 +121,7 @@ fn run_timer(cx: &mut JSContext, state: &State, due: Handle<*mut JSObject>) -> J
         }
     }
     rooted!(&in(cx) let mut ignored = UndefinedValue());
-    call(cx, this.handle(), callback.handle(), HandleValueArray::from(&args), ignored.handle_mut())
-}
-
-/// Calls a function.
-pub(super) fn call(
-    cx: &mut JSContext,
-    this: Handle<JSVal>,
-    function: Handle<JSVal>,
-    args: HandleValueArray,
-    result: MutableHandle<JSVal>,
-) -> JsResult<()> {
-    // SAFETY: everything is rooted by the caller.
-    check(memory::in_engine(|| unsafe { Call(cx, this, function, &args, result) }))
+    native::call(cx, this.handle(), callback.handle(), HandleValueArray::from(&args), ignored.handle_mut())
 }
 
 /// Runs promise jobs until none is left. An exception that came out of one where nobody can catch it becomes the

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use mozjs::context::JSContext;
 use mozjs::jsapi::JS::{HeapState, RuntimeHeapState};
 use mozjs::jsapi::{GCOptions, GCReason};
+use mozjs::rust::Runtime;
 use mozjs::rust::wrappers2::{GetGCHeapUsage, NonIncrementalGC, PrepareForFullGC};
 
 use super::interrupt::Link;
@@ -453,5 +454,20 @@ pub(super) fn collect(cx: &mut JSContext, options: GCOptions) {
     unsafe {
         PrepareForFullGC(cx);
         NonIncrementalGC(cx, options, GCReason::API);
+    }
+}
+
+/// Puts the process-wide hook for large requests that cannot be met; the engine tries again after it.
+pub(super) fn install_large_allocation_callback() {
+    // SAFETY: called once, before the first script runs.
+    unsafe { mozjs::jsapi::JS::SetProcessLargeAllocationFailureCallback(Some(on_large_allocation_failure)) }
+}
+
+unsafe extern "C" fn on_large_allocation_failure() {
+    let Some(cx) = Runtime::get() else { return };
+    // SAFETY: this thread's live context, at a point where the engine may collect; one wrapper for this call.
+    let mut cx = unsafe { JSContext::from_ptr(cx) };
+    if let Some(ledger) = current() {
+        ledger.make_room(&mut cx);
     }
 }

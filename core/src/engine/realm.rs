@@ -21,8 +21,7 @@ use mozjs::jsapi::{
     CompilationType, ContextOptionsRef, GetObjectZone, HandleId, HandleObject, Heap, JS_GetRuntime,
     JS_GlobalObjectTraceHook, JS_LinearStringEqualsAscii, JS_MayResolveStandardClass, JS_NewEnumerateStandardClasses,
     JS_SetSecurityCallbacks, JSAtomState, JSClass, JSClassOps, JSLinearString, JSObject, JSScript, JSSecurityCallbacks,
-    JSString, MutableHandleIdVector, OnNewGlobalHookOption, RTPCallerTypeToken, RuntimeCode,
-    SetReduceMicrosecondTimePrecisionCallback, StackGCVector, jsid,
+    JSString, MutableHandleIdVector, OnNewGlobalHookOption, RuntimeCode, StackGCVector, jsid,
 };
 use mozjs::jsval::{JSVal, UndefinedValue};
 use mozjs::rooted;
@@ -30,9 +29,10 @@ use mozjs::rust::wrappers2::{CurrentGlobalOrNull, JS_NewGlobalObject, JS_Resolve
 use mozjs::rust::{IdVector, RealmOptions};
 use mozjs::{JSCLASS_GLOBAL_SLOT_COUNT, JSCLASS_IS_GLOBAL, JSCLASS_RESERVED_SLOTS_MASK};
 
-use super::isolate::State;
+use super::native::StaticClass;
+use super::state::State;
 use super::thrown::{JsResult, Thrown};
-use super::{console, convert, dom_exception, exception, host, memory, web};
+use super::{clock, console, convert, dom_exception, exception, memory, object, schedule, tools, web};
 use crate::config::ExecutionLimits;
 use crate::contract::Request;
 
@@ -66,22 +66,6 @@ unsafe extern "C" fn refuse_import(
     false
 }
 
-/// Puts the one process-wide hook on the engine's clock. It acts only in realms that ask for it.
-pub(super) fn install_clock() {
-    // SAFETY: called once, before the first realm.
-    unsafe { SetReduceMicrosecondTimePrecisionCallback(Some(frozen_clock)) }
-}
-
-/// Every clock of a realm that clamps time reads what it read at the start of the execution, in microseconds.
-unsafe extern "C" fn frozen_clock(_now: f64, _caller: RTPCallerTypeToken, cx: *mut RawJSContext) -> f64 {
-    // SAFETY: the engine hands us this thread's live context.
-    let cx = unsafe { JSContext::from_ptr(std::ptr::NonNull::new_unchecked(cx)) };
-    State::of(&cx).current.borrow().frozen_time * 1000.0
-}
-
-/// The name under which the source's own realm calls the clock: any value does, but there must be one.
-const CLOCK_CALLER: [u8; 2] = [0, 1];
-
 /// Makes the realms of an isolate.
 pub(super) struct Realms {
     options: RealmOptions,
@@ -97,7 +81,7 @@ impl Realms {
     pub(super) fn new(cx: &mut JSContext) -> JsResult<Realms> {
         let mut options = RealmOptions::default();
         // A mozilla::Maybe: the value, then whether it is there. The engine demands one where the clock is hooked.
-        options.behaviors_.rtpCallerType.0 = CLOCK_CALLER;
+        options.behaviors_.rtpCallerType.0 = clock::CALLER;
         options.creationOptions_.sharedMemoryAndAtomics_ = false;
         options.creationOptions_.defineSharedArrayBufferConstructor_ = false;
         // SAFETY: the options are valid, and copy the strings. They are set before there is a realm, because to change
@@ -169,7 +153,7 @@ pub(super) fn install(cx: &mut JSContext, request: &Request) -> JsResult<()> {
     rooted!(&in(cx) let mut item = UndefinedValue());
     for (name, value) in &*request.globals {
         convert::from_value(cx, value, item.handle_mut())?;
-        convert::define(cx, global.handle(), name, item.handle())?;
+        object::define(cx, global.handle(), name, item.handle())?;
     }
     Ok(())
 }
@@ -182,12 +166,12 @@ struct Lazy {
 
 /// In the order of their bits in `Current::resolved`.
 static LAZY: [Lazy; 12] = [
-    Lazy { name: c"callTool", make: host::define_call_tool },
-    Lazy { name: c"tools", make: host::define_tools },
+    Lazy { name: c"callTool", make: tools::define_call_tool },
+    Lazy { name: c"tools", make: tools::define_tools },
     Lazy { name: c"console", make: console::define },
-    Lazy { name: c"setTimeout", make: host::define_set_timeout },
-    Lazy { name: c"clearTimeout", make: host::define_clear_timeout },
-    Lazy { name: c"queueMicrotask", make: host::define_queue_microtask },
+    Lazy { name: c"setTimeout", make: schedule::define_set_timeout },
+    Lazy { name: c"clearTimeout", make: schedule::define_clear_timeout },
+    Lazy { name: c"queueMicrotask", make: schedule::define_queue_microtask },
     Lazy { name: c"structuredClone", make: web::define_structured_clone },
     Lazy { name: c"TextEncoder", make: web::define_text_encoder },
     Lazy { name: c"TextDecoder", make: web::define_text_decoder },
@@ -279,12 +263,6 @@ static GLOBAL_CLASS_OPS: JSClassOps = JSClassOps {
     construct: None,
     trace: Some(JS_GlobalObjectTraceHook),
 };
-
-/// A class as a static.
-pub(super) struct StaticClass(pub JSClass);
-
-// SAFETY: the pointers in these classes are to statics, and the engine only reads them.
-unsafe impl Sync for StaticClass {}
 
 static GLOBAL_CLASS: StaticClass = StaticClass(JSClass {
     name: c"global".as_ptr(),

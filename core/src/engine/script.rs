@@ -23,9 +23,9 @@ use mozjs::rust::wrappers2::{Compile1, InstantiateGlobalStencil, JS_ExecuteScrip
 use mozjs::rust::{CompileOptionsWrapper, Stencil, transform_str_to_source_text};
 
 use super::cache::{Cache, Found};
-use super::isolate::{State, Stop};
+use super::state::{State, Stop};
 use super::thrown::{JsResult, check};
-use super::{exception, jobs, memory, text};
+use super::{exception, memory, native, text};
 use crate::contract::Request;
 use crate::error::{Error, ScriptError};
 use crate::execution::SourceKind;
@@ -76,7 +76,7 @@ pub(super) fn evaluate(
         rooted!(&in(cx) let function = result.get());
         result.set(UndefinedValue());
         rooted!(&in(cx) let this = UndefinedValue());
-        jobs::call(cx, this.handle(), function.handle(), HandleValueArray::empty(), result)?;
+        native::call(cx, this.handle(), function.handle(), HandleValueArray::empty(), result)?;
     }
     Ok(())
 }

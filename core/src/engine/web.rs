@@ -16,30 +16,19 @@ use mozjs::jsapi::{
 };
 use mozjs::jsval::{BooleanValue, Int32Value, JSVal, ObjectValue, PrivateValue, StringValue, UndefinedValue};
 use mozjs::rooted;
+use mozjs::rust::ToBoolean;
 use mozjs::rust::wrappers2::{
     GetArrayLength, IsArrayObject, JS_DefineFunction, JS_DefineProperty1, JS_GetProperty, JS_InitClass,
     JS_NewObjectForConstructor, JS_NewPlainObject, JS_NewStringCopyN, JS_NewUCStringCopyN, JS_StructuredClone,
 };
-use mozjs::rust::{ToBoolean, ToString};
 
-use super::host::{argument, define_function, native};
-use super::realm::StaticClass;
+use super::native::StaticClass;
+use super::native::{argument, argument_text, define_function, function, require_new};
 use super::thrown::{JsResult, Thrown, check};
-use super::{convert, dom_exception, exception, memory, text};
+use super::{dom_exception, exception, memory, object, text};
 
 /// What a decoder counts for in the ledger, which does not see Rust's memory.
 const DECODER_BYTES: usize = 256;
-
-/// Defines the engine's way into a function.
-macro_rules! function {
-    ($name:ident, $body:expr) => {
-        unsafe extern "C" fn $name(cx: *mut RawJSContext, argc: u32, vp: *mut JSVal) -> bool {
-            let body: fn(&mut JSContext, &CallArgs) -> JsResult<()> = $body;
-            // SAFETY: called by the engine.
-            unsafe { native(cx, argc, vp, |cx, _state, args| body(cx, args)) }
-        }
-    };
-}
 
 pub(super) fn define_atob(cx: &mut JSContext, global: Handle<*mut JSObject>) -> JsResult<()> {
     define_function(cx, global, c"atob", Some(atob), 1)
@@ -102,16 +91,7 @@ fn define_class(
     let tag = text::to_js(cx, name.to_str().unwrap_or_default())?;
     // SAFETY: not null, and rooted at once.
     rooted!(&in(cx) let tag = StringValue(unsafe { &*tag }));
-    convert::define_tag(cx, prototype.handle(), tag.handle())
-}
-
-fn argument_text(cx: &mut JSContext, args: &CallArgs, index: u32, name: &str) -> JsResult<*mut mozjs::jsapi::JSString> {
-    if args.argc_ <= index {
-        return Err(exception::throw(cx, "TypeError", &format!("{name}: an argument is required")));
-    }
-    // SAFETY: the engine keeps the argument rooted.
-    let string = memory::in_engine(|| unsafe { ToString(cx, argument(args, index)) });
-    if string.is_null() { Err(Thrown) } else { Ok(string) }
+    object::define_tag(cx, prototype.handle(), tag.handle())
 }
 
 /// A string of bytes, one a character.
@@ -147,7 +127,7 @@ fn forgiving_decode(text: &mut Vec<u8>) -> Option<Vec<u8>> {
     FORGIVING.decode(&*text).ok()
 }
 
-function!(atob, |cx, args| {
+function!(atob, |cx, _state, args| {
     rooted!(&in(cx) let string = argument_text(cx, args, 0, "atob")?);
     let _room = memory::reserve(text::length(string.handle()) * 2)?;
     let decoded = text::latin1(cx, string.handle())?.and_then(|mut text| forgiving_decode(&mut text));
@@ -159,7 +139,7 @@ function!(atob, |cx, args| {
     }
 });
 
-function!(btoa, |cx, args| {
+function!(btoa, |cx, _state, args| {
     rooted!(&in(cx) let string = argument_text(cx, args, 0, "btoa")?);
     let _room = memory::reserve(text::length(string.handle()) * 3)?;
     match text::latin1(cx, string.handle())? {
@@ -201,7 +181,7 @@ unsafe extern "C" fn on_clone_error(cx: *mut RawJSContext, _id: u32, _data: *mut
     let _ = catch_unwind(AssertUnwindSafe(|| dom_exception::throw(&mut cx, "DataCloneError", &message)));
 }
 
-function!(structured_clone, |cx, args| {
+function!(structured_clone, |cx, _state, args| {
     if args.argc_ == 0 {
         return Err(exception::throw(cx, "TypeError", "structuredClone: an argument is required"));
     }
@@ -325,14 +305,6 @@ unsafe extern "C" fn finalize_decoder(_gc: *mut GCContext, object: *mut JSObject
     }
 }
 
-/// Throws if a class was called as a function.
-pub(super) fn require_new(cx: &mut JSContext, args: &CallArgs, name: &str) -> JsResult<()> {
-    match args.constructing_() {
-        true => Ok(()),
-        false => Err(exception::throw(cx, "TypeError", &format!("{name} must be called with new"))),
-    }
-}
-
 /// The object that `new` is to give.
 fn construct(cx: &mut JSContext, args: &CallArgs, class: &'static StaticClass) -> JsResult<*mut JSObject> {
     // SAFETY: the class is static, the arguments are those of a constructor's call.
@@ -358,27 +330,27 @@ fn return_encoding(cx: &mut JSContext, args: &CallArgs, encoding: &'static Encod
     return_latin1(cx, args, encoding.name().to_ascii_lowercase().as_bytes())
 }
 
-function!(encoder_encoding, |cx, args| {
+function!(encoder_encoding, |cx, _state, args| {
     require_this_encoder(cx, args)?;
     return_encoding(cx, args, UTF_8)
 });
 
-function!(decoder_encoding, |cx, args| {
+function!(decoder_encoding, |cx, _state, args| {
     let encoding = this_decoder(cx, args)?.encoding;
     return_encoding(cx, args, encoding)
 });
 
-function!(decoder_fatal, |cx, args| {
+function!(decoder_fatal, |cx, _state, args| {
     args.rval().set(BooleanValue(this_decoder(cx, args)?.fatal));
     Ok(())
 });
 
-function!(decoder_ignore_bom, |cx, args| {
+function!(decoder_ignore_bom, |cx, _state, args| {
     args.rval().set(BooleanValue(this_decoder(cx, args)?.ignore_bom));
     Ok(())
 });
 
-function!(new_encoder, |cx, args| {
+function!(new_encoder, |cx, _state, args| {
     require_new(cx, args, "TextEncoder")?;
     rooted!(&in(cx) let object = construct(cx, args, &ENCODER_CLASS)?);
     args.rval().set(ObjectValue(object.get()));
@@ -397,26 +369,15 @@ fn source_text(cx: &mut JSContext, args: &CallArgs) -> JsResult<(memory::Reserve
     Ok((room, text))
 }
 
-/// The text of an argument that may be left out.
-pub(super) fn optional_text(cx: &mut JSContext, args: &CallArgs, index: u32) -> JsResult<Option<String>> {
-    // SAFETY: used inside the call.
-    if unsafe { argument(args, index) }.get().is_undefined() {
-        return Ok(None);
-    }
-    rooted!(&in(cx) let string = argument_text(cx, args, index, "")?);
-    let _room = memory::reserve(text::length(string.handle()) * 3)?;
-    text::to_rust(cx, string.handle()).map(Some)
-}
-
-function!(encode, |cx, args| {
+function!(encode, |cx, _state, args| {
     require_this_encoder(cx, args)?;
     let (_room, text) = source_text(cx, args)?;
-    let bytes = convert::bytes_from(cx, text.as_bytes())?;
+    let bytes = object::bytes_from(cx, text.as_bytes())?;
     args.rval().set(bytes);
     Ok(())
 });
 
-function!(encode_into, |cx, args| {
+function!(encode_into, |cx, _state, args| {
     require_this_encoder(cx, args)?;
     let (_room, text) = source_text(cx, args)?;
     // SAFETY: used inside the call.
@@ -424,7 +385,7 @@ function!(encode_into, |cx, args| {
     let target = if target.get().is_object() { target.get().to_object() } else { std::ptr::null_mut() };
     rooted!(&in(cx) let target = target);
     let Some(written) =
-        convert::write_uint8_array(target.handle(), text.as_bytes(), |room| text.floor_char_boundary(room))
+        object::write_uint8_array(target.handle(), text.as_bytes(), |room| text.floor_char_boundary(room))
     else {
         return Err(exception::throw(cx, "TypeError", "encodeInto: the second argument must be a Uint8Array"));
     };
@@ -436,7 +397,7 @@ function!(encode_into, |cx, args| {
     }
     for (name, number) in [("read", read), ("written", written)] {
         rooted!(&in(cx) let number = Int32Value(i32::try_from(number).unwrap_or(i32::MAX)));
-        convert::define(cx, result.handle(), name, number.handle())?;
+        object::define(cx, result.handle(), name, number.handle())?;
     }
     args.rval().set(ObjectValue(result.get()));
     Ok(())
@@ -449,7 +410,7 @@ fn option(cx: &mut JSContext, options: Handle<JSVal>, name: &CStr) -> JsResult<b
     Ok(unsafe { ToBoolean(value.handle()) })
 }
 
-function!(new_decoder, |cx, args| {
+function!(new_decoder, |cx, _state, args| {
     require_new(cx, args, "TextDecoder")?;
     // SAFETY: used inside the call, here and below.
     let label = unsafe { argument(args, 0) };
@@ -503,14 +464,14 @@ fn source_bytes(cx: &mut JSContext, source: Handle<JSVal>) -> JsResult<Vec<u8>> 
     }
     if source.get().is_object() {
         rooted!(&in(cx) let object = source.get().to_object());
-        if let Some(bytes) = convert::copy_bytes(object.handle()) {
+        if let Some(bytes) = object::copy_bytes(object.handle()) {
             return Ok(bytes);
         }
     }
     Err(exception::throw(cx, "TypeError", "decode: the argument must be an ArrayBuffer, a typed array or a DataView"))
 }
 
-function!(decode, |cx, args| {
+function!(decode, |cx, _state, args| {
     this_decoder(cx, args)?;
     // SAFETY: used inside the call, here and below.
     let stream = option(cx, unsafe { argument(args, 1) }, c"stream")?;
@@ -518,7 +479,7 @@ function!(decode, |cx, args| {
     let source = unsafe { argument(args, 0) };
     let length = if source.get().is_object() {
         rooted!(&in(cx) let object = source.get().to_object());
-        convert::byte_length(object.handle())
+        object::byte_length(object.handle())
     } else {
         0
     };

@@ -78,6 +78,7 @@ const ENTRIES: &[&str] = &[
     "v => import(v).catch(() => {})",
     "v => Promise.reject(v).catch(() => {})",
     "v => { eval(v) }",
+    "v => new DOMException(v, v)",
     "v => new Date() + v + Date.now()",
 ];
 

@@ -7,10 +7,10 @@ use mozjs::jsval::{JSVal, UndefinedValue};
 use mozjs::rooted;
 use mozjs::rust::wrappers2::JS_ClearPendingException;
 
-use super::inspect::{Inspector, Options, Stop, Text};
+use super::inspect::{Cut, Inspector, Options, Text};
 use crate::engine::memory::Reserved;
 use crate::engine::thrown::Thrown;
-use crate::engine::{host, memory};
+use crate::engine::{memory, native};
 
 /// The arguments from `first` on.
 pub(super) fn arguments(cx: &mut JSContext, inspector: &mut Inspector, args: &CallArgs, first: u32) -> Text {
@@ -18,7 +18,7 @@ pub(super) fn arguments(cx: &mut JSContext, inspector: &mut Inspector, args: &Ca
     let mut text = String::new();
     if let Some(index) = rest.next() {
         // SAFETY: used during the call only.
-        let value = unsafe { host::argument(args, index) };
+        let value = unsafe { native::argument(args, index) };
         text = inspector.argument(cx, value)?;
         if value.get().is_string() && rest.start < rest.end && text.contains('%') {
             text = directives(cx, inspector, &text, args, &mut rest)?;
@@ -27,7 +27,7 @@ pub(super) fn arguments(cx: &mut JSContext, inspector: &mut Inspector, args: &Ca
     for index in rest {
         text.push(' ');
         // SAFETY: as above.
-        text += &inspector.argument(cx, unsafe { host::argument(args, index) })?;
+        text += &inspector.argument(cx, unsafe { native::argument(args, index) })?;
     }
     inspector.whole(text)
 }
@@ -55,7 +55,7 @@ fn directives(
                 let index = rest.start;
                 rest.start += 1;
                 // SAFETY: used during the call only.
-                text += &substitute(cx, inspector, letter, unsafe { host::argument(args, index) })?;
+                text += &substitute(cx, inspector, letter, unsafe { native::argument(args, index) })?;
                 &directive[2..]
             }
             _ => {
@@ -84,7 +84,7 @@ fn substitute(cx: &mut JSContext, inspector: &mut Inspector, letter: u8, value: 
         _ => {
             let number = match letter {
                 // SAFETY: a primitive that is neither symbol nor bigint runs no script.
-                b'd' => unsafe { mozjs::rust::ToNumber(cx, value) }.map_err(|()| Stop::Thrown)?,
+                b'd' => unsafe { mozjs::rust::ToNumber(cx, value) }.map_err(|()| Cut::Thrown)?,
                 b'i' => parse_int(&inspector.argument(cx, value)?),
                 _ => parse_float(&inspector.argument(cx, value)?),
             };
@@ -138,7 +138,7 @@ fn json(cx: &mut JSContext, inspector: &mut Inspector, value: Handle<JSVal>) -> 
     };
     drop(engine);
     if target.too_long {
-        return Err(Stop::TooLong);
+        return Err(Cut::TooLong);
     }
     if made {
         return inspector.made(target.text.unwrap_or_else(|| "undefined".into()));

@@ -14,10 +14,10 @@ use mozjs::rust::wrappers2::GetSymbolDescription;
 
 use super::layout::{self, Parts, Place};
 use super::read::{self, Key, Own};
-use crate::engine::isolate::State;
 use crate::engine::memory::{BLOCK, Reserved};
+use crate::engine::state::State;
 use crate::engine::thrown::Thrown;
-use crate::engine::{convert, memory, text};
+use crate::engine::{memory, object, text};
 
 /// UTF-16 units of a string inside an object that are shown.
 const MAX_STRING: usize = 10_000;
@@ -25,19 +25,19 @@ const MAX_STRING: usize = 10_000;
 const SHORT_STRING: usize = 16;
 
 /// Why there is no text.
-pub(super) enum Stop {
+pub(super) enum Cut {
     Thrown,
     /// It would be longer than the line may be.
     TooLong,
 }
 
-impl From<Thrown> for Stop {
+impl From<Thrown> for Cut {
     fn from(_: Thrown) -> Self {
-        Stop::Thrown
+        Cut::Thrown
     }
 }
 
-pub(super) type Text = Result<String, Stop>;
+pub(super) type Text = Result<String, Cut>;
 
 /// How much of a value is shown.
 #[derive(Clone, Copy)]
@@ -113,14 +113,14 @@ impl<'a> Inspector<'a> {
         Ok(text)
     }
 
-    fn pay(&mut self, bytes: usize) -> Result<(), Stop> {
+    fn pay(&mut self, bytes: usize) -> Result<(), Cut> {
         self.made = self.made.saturating_add(bytes);
         self.fits(self.made)?;
         Ok(self.room.grow(PART + COPIES * bytes)?)
     }
 
     /// Counts memory until the whole text is made.
-    pub(super) fn take_room(&mut self, bytes: usize) -> Result<(), Stop> {
+    pub(super) fn take_room(&mut self, bytes: usize) -> Result<(), Cut> {
         Ok(self.room.grow(bytes)?)
     }
 
@@ -131,7 +131,7 @@ impl<'a> Inspector<'a> {
     }
 
     /// Checks text whose parts are paid for.
-    pub(super) fn check(&mut self, text: &str) -> Result<(), Stop> {
+    pub(super) fn check(&mut self, text: &str) -> Result<(), Cut> {
         self.fits(text.len())?;
         Ok(self.room.grow_to(COPIES * text.len())?)
     }
@@ -141,11 +141,11 @@ impl<'a> Inspector<'a> {
         self.limit.saturating_sub(self.made)
     }
 
-    pub(super) fn fits(&self, length: usize) -> Result<(), Stop> {
+    pub(super) fn fits(&self, length: usize) -> Result<(), Cut> {
         if self.state.killed() {
-            return Err(Stop::Thrown);
+            return Err(Cut::Thrown);
         }
-        if length > self.limit { Err(Stop::TooLong) } else { Ok(()) }
+        if length > self.limit { Err(Cut::TooLong) } else { Ok(()) }
     }
 
     /// Copies a string, if there is room for it. The caller pays.
@@ -187,14 +187,14 @@ impl<'a> Inspector<'a> {
         } else if plain.is_double() && plain.to_double() == 0.0 {
             if plain.to_double().is_sign_negative() { "-0".into() } else { "0".into() }
         } else if plain.is_bigint() {
-            convert::bigint_text(cx, value, self.left())? + "n"
+            object::bigint_text(cx, value, self.left())? + "n"
         } else if plain.is_symbol() {
             self.symbol(cx, plain.to_symbol())?
         } else {
             // SAFETY: a primitive that is no symbol runs no script.
             rooted!(&in(cx) let string = unsafe { mozjs::rust::ToString(cx, value) });
             if string.get().is_null() {
-                return Err(Stop::Thrown);
+                return Err(Cut::Thrown);
             }
             return self.copy(cx, string.handle());
         })
@@ -236,7 +236,7 @@ impl<'a> Inspector<'a> {
         parents: Option<&Parents>,
     ) -> Text {
         if self.state.killed() {
-            return Err(Stop::Thrown);
+            return Err(Cut::Thrown);
         }
         rooted!(&in(cx) let mut object = object.get());
         if !read::unwrap_proxies(self.state, object.handle_mut())? {
@@ -282,7 +282,7 @@ impl<'a> Inspector<'a> {
         cx: &mut JSContext,
         key: Key,
         here: &Parents,
-    ) -> Result<Option<(String, bool)>, Stop> {
+    ) -> Result<Option<(String, bool)>, Cut> {
         rooted!(&in(cx) let mut value = UndefinedValue());
         Ok(match read::own(cx, here.object, key, value.handle_mut())? {
             Own::Missing => None,
@@ -300,7 +300,7 @@ impl<'a> Inspector<'a> {
         cx: &mut JSContext,
         id: Handle<jsid>,
         here: &Parents,
-    ) -> Result<Option<String>, Stop> {
+    ) -> Result<Option<String>, Cut> {
         let key = self.key(cx, id)?;
         let Some((value, _)) = self.property_value(cx, Key::Id(id), here)? else {
             return Ok(None);

@@ -20,7 +20,7 @@ use mozjs::rust::wrappers2::{
     JS_DecompileFunction, JS_GetArrayBufferViewBuffer, JS_GetElement, JS_IsExceptionPending, MapSize, SetSize,
 };
 
-use super::inspect::{COPIES, Inspector, Parents, Stop, Text};
+use super::inspect::{COPIES, Cut, Inspector, Parents, Text};
 use super::layout::{self, Columns, Parts};
 use super::read::{self, Key};
 use crate::engine::thrown::{JsResult, Thrown, check};
@@ -165,7 +165,7 @@ impl Inspector<'_> {
         self.join(Parts { base, open, close, entries, columns }, depth)
     }
 
-    fn describe(&mut self, cx: &mut JSContext, object: Handle<*mut JSObject>) -> Result<Description, Stop> {
+    fn describe(&mut self, cx: &mut JSContext, object: Handle<*mut JSObject>) -> Result<Description, Cut> {
         let constructor = read::constructor_name(cx, object)?;
         let name = constructor.as_deref();
         let mut tag = read::tag(cx, object)?;
@@ -259,7 +259,7 @@ impl Inspector<'_> {
         kind: Kind,
         here: &Parents,
         columns: &mut Columns,
-    ) -> Result<Vec<String>, Stop> {
+    ) -> Result<Vec<String>, Cut> {
         match kind {
             Kind::Plain | Kind::Error | Kind::String => Ok(Vec::new()),
             Kind::Array(length) => self.array(cx, here, length, columns),
@@ -282,7 +282,7 @@ impl Inspector<'_> {
         here: &Parents,
         length: u32,
         columns: &mut Columns,
-    ) -> Result<Vec<String>, Stop> {
+    ) -> Result<Vec<String>, Cut> {
         let mut entries = Vec::new();
         let mut only_numbers = true;
         let (mut index, mut holes, mut all_holes) = (0, 0, 0);
@@ -291,7 +291,7 @@ impl Inspector<'_> {
         while index < length && entries.len() + usize::from(holes > 0) < self.options.max_items && all_holes < MAX_HOLES
         {
             if self.state.killed() {
-                return Err(Stop::Thrown);
+                return Err(Cut::Thrown);
             }
             // Both bounds keep the index far below what an integer key can be.
             id.set(mozjs::jsid::IntId(index as i32));
@@ -325,7 +325,7 @@ impl Inspector<'_> {
         Ok(entries)
     }
 
-    fn typed_array(&mut self, cx: &mut JSContext, here: &Parents, length: usize) -> Result<Vec<String>, Stop> {
+    fn typed_array(&mut self, cx: &mut JSContext, here: &Parents, length: usize) -> Result<Vec<String>, Cut> {
         let mut entries = Vec::new();
         let shown = length.min(self.options.max_items);
         rooted!(&in(cx) let mut value = UndefinedValue());
@@ -338,7 +338,7 @@ impl Inspector<'_> {
         Ok(entries)
     }
 
-    fn add_rest(&mut self, entries: &mut Vec<String>, rest: usize) -> Result<(), Stop> {
+    fn add_rest(&mut self, entries: &mut Vec<String>, rest: usize) -> Result<(), Cut> {
         if rest > 0 {
             entries.push(self.made(layout::more(rest, "item", "items"))?);
         }
@@ -351,7 +351,7 @@ impl Inspector<'_> {
         here: &Parents,
         size: usize,
         is_map: bool,
-    ) -> Result<Vec<String>, Stop> {
+    ) -> Result<Vec<String>, Cut> {
         let flat = read::entries(cx, self.state, here.object, is_map, self.options.max_items)?;
         rooted!(&in(cx) let array = flat.array);
         rooted!(&in(cx) let mut item = UndefinedValue());
@@ -372,7 +372,7 @@ impl Inspector<'_> {
         Ok(entries)
     }
 
-    fn array_buffer(&mut self, object: Handle<*mut JSObject>) -> Result<Vec<String>, Stop> {
+    fn array_buffer(&mut self, object: Handle<*mut JSObject>) -> Result<Vec<String>, Cut> {
         let (mut length, mut shared, mut data) = (0, false, std::ptr::null_mut());
         // SAFETY: `object` is a rooted ArrayBuffer; its bytes are read before anything else runs.
         let (contents, shown) = unsafe {
@@ -394,7 +394,7 @@ impl Inspector<'_> {
         ])
     }
 
-    fn data_view(&mut self, cx: &mut JSContext, here: &Parents) -> Result<Vec<String>, Stop> {
+    fn data_view(&mut self, cx: &mut JSContext, here: &Parents) -> Result<Vec<String>, Cut> {
         let mut shared = false;
         // SAFETY: the object is a rooted DataView.
         let (length, offset, buffer) = unsafe {
@@ -404,7 +404,7 @@ impl Inspector<'_> {
         };
         rooted!(&in(cx) let buffer = buffer);
         if buffer.get().is_null() {
-            return Err(Stop::Thrown);
+            return Err(Cut::Thrown);
         }
         rooted!(&in(cx) let buffer = ObjectValue(buffer.get()));
         let buffer = self.indented(|inner| inner.value(cx, buffer.handle(), Some(here)))?;
@@ -442,7 +442,7 @@ impl Inspector<'_> {
         // SAFETY: `object` is a rooted RegExp; the source is rooted at once.
         rooted!(&in(cx) let source = unsafe { GetRegExpSource(cx, object) });
         if source.get().is_null() {
-            return Err(Stop::Thrown);
+            return Err(Cut::Thrown);
         }
         // SAFETY: not null, and rooted at once.
         rooted!(&in(cx) let source = StringValue(unsafe { &*source.get() }));
@@ -526,7 +526,7 @@ impl Inspector<'_> {
     }
 
     /// Whether this is the key of what the first lines of an error show anyway.
-    fn is_in_header(&mut self, cx: &mut JSContext, id: mozjs::jsapi::jsid) -> Result<bool, Stop> {
+    fn is_in_header(&mut self, cx: &mut JSContext, id: mozjs::jsapi::jsid) -> Result<bool, Cut> {
         if !id.is_string() {
             return Ok(false);
         }

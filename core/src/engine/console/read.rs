@@ -20,7 +20,7 @@ use mozjs::rust::wrappers2::{
 };
 use mozjs::rust::{IdVector, get_object_class};
 
-use crate::engine::isolate::State;
+use crate::engine::state::State;
 use crate::engine::text;
 use crate::engine::thrown::{JsResult, Thrown, check};
 

@@ -10,7 +10,7 @@ use mozjs::rooted;
 use mozjs::rust::IdVector;
 use mozjs::rust::wrappers2::{GetArrayLength, GetBuiltinClass, JS_GetElement, MapSize, SetSize};
 
-use super::inspect::{Inspector, Options, Stop, Text};
+use super::inspect::{Cut, Inspector, Options, Text};
 use super::layout;
 use super::read::{self, Key, Own};
 use crate::engine::thrown::{JsResult, Thrown, check};
@@ -30,7 +30,7 @@ pub(super) fn table(
     inspector: &mut Inspector,
     data: Handle<JSVal>,
     columns: Handle<JSVal>,
-) -> Result<Option<String>, Stop> {
+) -> Result<Option<String>, Cut> {
     if !data.get().is_object() {
         return Ok(None);
     }
@@ -191,7 +191,7 @@ fn cells(
     chosen: Option<&[String]>,
     table: &mut Table,
     row: &mut Row,
-) -> Result<(), Stop> {
+) -> Result<(), Cut> {
     table.add_columns(chosen.unwrap_or_default());
     let keys = Keys::of(cx, object)?;
     rooted!(&in(cx) let mut id = mozjs::jsid::VoidId());
@@ -243,7 +243,7 @@ fn chosen_columns(
     cx: &mut JSContext,
     inspector: &mut Inspector,
     columns: Handle<JSVal>,
-) -> Result<Option<Vec<String>>, Stop> {
+) -> Result<Option<Vec<String>>, Cut> {
     if !columns.get().is_object() || read::is_proxy(columns.get().to_object()) {
         return Ok(None);
     }

@@ -12,23 +12,22 @@ mod objects;
 mod read;
 mod table;
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::ffi::CStr;
 use std::time::{Duration, Instant, SystemTime};
 
-use mozjs::context::{JSContext, RawJSContext};
+use mozjs::context::JSContext;
 use mozjs::gc::Handle;
 use mozjs::jsapi::{CallArgs, GetFunctionNativeReserved, JS_StackCapture_MaxFrames, JSObject, JSPROP_ENUMERATE};
 use mozjs::jsval::{Int32Value, JSVal, ObjectValue, StringValue, UndefinedValue};
 use mozjs::rooted;
 use mozjs::rust::wrappers2::{CaptureCurrentStack, JS_DefineProperty, JS_NewObjectWithGivenProto, JS_NewPlainObject};
 
-use self::inspect::{Inspector, Stop, Text};
-use super::isolate::{Current, State};
-use super::memory::{BLOCK, Reserved};
+use self::inspect::{Cut, Inspector, Text};
+use super::console_state::{ConsoleState, label_room};
+use super::native::function;
+use super::state::{Current, State};
 use super::thrown::{JsResult, Thrown, check};
-use super::{convert, exception, host, memory, text};
+use super::{exception, message, native, object, text};
 use crate::error::{Error, LimitUnit, Message};
 use crate::execution::{ConsoleLevel, ConsoleLine};
 
@@ -41,49 +40,22 @@ const MAX_LABEL: usize = 256;
 /// Frames that `console.trace` shows.
 const MAX_FRAMES: u32 = 64;
 
-/// The console of one execution.
-#[derive(Default)]
-pub(super) struct ConsoleState {
-    /// Calls that have printed.
-    calls: Cell<u32>,
-    /// Bytes that were printed.
-    bytes: Cell<u64>,
-    group_depth: Cell<u32>,
-    counters: RefCell<Labels<u32>>,
-    timers: RefCell<Labels<Instant>>,
-}
-
-/// What is kept under labels, in the worker's ledger as long as it is.
-type Labels<T> = HashMap<String, (T, Reserved)>;
-
-/// Room for an entry of [`Labels`]: its place in a table that may be half empty and is copied when it grows, and the label.
-fn label_room(label: &str) -> JsResult<Reserved> {
-    memory::reserve(4 * size_of::<(String, (Instant, Reserved))>() + BLOCK + label.len())
-}
-
-impl ConsoleState {
-    /// Console calls that have printed, or tried to.
-    pub(super) fn calls(&self) -> u32 {
-        self.calls.get()
+/// Moves all lines of a text to the right.
+fn grouped(console: &ConsoleState, text: String, inspector: &mut Inspector) -> Text {
+    let depth = console.group_depth.get().min(MAX_GROUP_INDENT) as usize;
+    if depth == 0 {
+        return Ok(text);
     }
-
-    /// Moves all lines of a text to the right.
-    fn grouped(&self, text: String, inspector: &mut Inspector) -> Text {
-        let depth = self.group_depth.get().min(MAX_GROUP_INDENT) as usize;
-        if depth == 0 {
-            return Ok(text);
+    let indent = " ".repeat(depth * GROUP_INDENT);
+    let mut grouped = indent.clone();
+    for line in text.split_inclusive('\n') {
+        grouped.push_str(line);
+        if line.ends_with('\n') {
+            grouped.push_str(&indent);
         }
-        let indent = " ".repeat(depth * GROUP_INDENT);
-        let mut grouped = indent.clone();
-        for line in text.split_inclusive('\n') {
-            grouped.push_str(line);
-            if line.ends_with('\n') {
-                grouped.push_str(&indent);
-            }
-            inspector.check(&grouped)?;
-        }
-        inspector.whole(grouped)
+        inspector.check(&grouped)?;
     }
+    inspector.whole(grouped)
 }
 
 /// What a method of the console does.
@@ -144,28 +116,24 @@ pub(super) fn define(cx: &mut JSContext, global: Handle<*mut JSObject>) -> JsRes
         }
         for (place, (name, _)) in METHODS.iter().enumerate() {
             rooted!(&in(cx) let slot = Int32Value(place as i32));
-            rooted!(&in(cx) let method = host::function_with(cx, Some(call), name, 0, slot.handle())?);
+            rooted!(&in(cx) let method = native::function_with(cx, Some(call), name, 0, slot.handle())?);
             rooted!(&in(cx) let method = ObjectValue(method.get()));
             let attributes = JSPROP_ENUMERATE as u32;
             check(JS_DefineProperty(cx, console.handle(), name.as_ptr(), method.handle(), attributes))?;
         }
         rooted!(&in(cx) let tag = StringValue(&*text::to_js(cx, "console")?));
-        convert::define_tag(cx, console.handle(), tag.handle())?;
+        object::define_tag(cx, console.handle(), tag.handle())?;
         rooted!(&in(cx) let value = ObjectValue(console.get()));
-        convert::define_with(cx, global, "console", value.handle(), 0)
+        object::define_with(cx, global, "console", value.handle(), 0)
     }
 }
 
-unsafe extern "C" fn call(cx: *mut RawJSContext, argc: u32, vp: *mut JSVal) -> bool {
-    // SAFETY: called by the engine; slot 0 holds the place of the method.
-    unsafe {
-        host::native(cx, argc, vp, |cx, state, args| {
-            let place = (*GetFunctionNativeReserved(args.callee(), 0)).to_int32();
-            args.rval().set(UndefinedValue());
-            Call { state, current: &state.current.borrow(), args }.run(cx, METHODS[place as usize].1)
-        })
-    }
-}
+function!(call, |cx, state, args| {
+    // SAFETY: slot 0 holds the place of the method.
+    let place = unsafe { *GetFunctionNativeReserved(args.callee(), 0) }.to_int32();
+    args.rval().set(UndefinedValue());
+    Call { state, current: &state.current.borrow(), args }.run(cx, METHODS[place as usize].1)
+});
 
 /// A call of a method.
 #[derive(Clone, Copy)]
@@ -213,7 +181,7 @@ impl Call<'_> {
 
     fn argument(&self, index: u32) -> Handle<'_, JSVal> {
         // SAFETY: the handle lives no longer than the arguments that are borrowed.
-        unsafe { host::argument(self.args, index) }
+        unsafe { native::argument(self.args, index) }
     }
 
     /// The arguments from `first` on.
@@ -234,13 +202,13 @@ impl Call<'_> {
             let limit = limits.max_console_calls.into();
             return Err(state.kill(Error::ConsoleLimit { limit, unit: LimitUnit::Calls }));
         }
-        host::send_message(state, current)?;
+        message::send_message(state, current)?;
         console.calls.set(console.calls.get() + 1);
 
         let max_line = current.request.max_message_size;
         let left = limits.max_console_output.saturating_sub(console.bytes.get());
         let mut inspector = Inspector::new(state, usize::try_from(left.min(max_line)).unwrap_or(usize::MAX));
-        let made = make(cx, &mut inspector).and_then(|text| console.grouped(text, &mut inspector));
+        let made = make(cx, &mut inspector).and_then(|text| grouped(console, text, &mut inspector));
         if state.killed() {
             return Err(Thrown);
         }
@@ -248,11 +216,11 @@ impl Call<'_> {
         let left = limits.max_console_output.saturating_sub(console.bytes.get());
         let text = match made {
             Ok(text) if text.len() as u64 <= left => text,
-            Err(Stop::Thrown) => return Err(Thrown),
-            Err(Stop::TooLong) if max_line < left => {
-                return Err(host::throw_too_large(cx, state, Message::ConsoleLine));
+            Err(Cut::Thrown) => return Err(Thrown),
+            Err(Cut::TooLong) if max_line < left => {
+                return Err(message::throw_too_large(cx, state, Message::ConsoleLine));
             }
-            Ok(_) | Err(Stop::TooLong) => {
+            Ok(_) | Err(Cut::TooLong) => {
                 let limit = limits.max_console_output;
                 return Err(state.kill(Error::ConsoleLimit { limit, unit: LimitUnit::Bytes }));
             }
@@ -315,7 +283,7 @@ impl Call<'_> {
         if value.get().is_string() {
             rooted!(&in(cx) let string = value.get().to_string());
             if text::length(string.handle()) > max_line {
-                return Err(host::throw_too_large(cx, self.state, Message::ConsoleLine));
+                return Err(message::throw_too_large(cx, self.state, Message::ConsoleLine));
             }
             // No unit is less than a byte.
             let mut label = text::prefix(cx, string.handle(), MAX_LABEL)?;
@@ -325,8 +293,8 @@ impl Call<'_> {
         match Inspector::new(self.state, max_line).argument(cx, value) {
             // A copy, because the whole text keeps its room.
             Ok(label) => Ok(label[..label.floor_char_boundary(MAX_LABEL)].to_owned()),
-            Err(Stop::Thrown) => Err(Thrown),
-            Err(Stop::TooLong) => Err(host::throw_too_large(cx, self.state, Message::ConsoleLine)),
+            Err(Cut::Thrown) => Err(Thrown),
+            Err(Cut::TooLong) => Err(message::throw_too_large(cx, self.state, Message::ConsoleLine)),
         }
     }
 
