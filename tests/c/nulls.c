@@ -238,7 +238,7 @@ static void a_config_refuses_by_name(void) {
     F(enclave_config_free)(NULL);
     enclave_config_t *config = enclave_config_new(ENCLAVE_PRESET_DEFAULT);
     CHECK_STATUS(F(enclave_config_set)(NULL, ENCLAVE_SETTING_MAX_WORKERS, 1), ENCLAVE_INVALID_ARGUMENT);
-    static const enclave_setting_t none[] = {INT32_MIN, -1, 0, 17, 99, 110, INT32_MAX};
+    static const enclave_setting_t none[] = {INT32_MIN, -1, 0, 50, 99, 150, INT32_MAX};
     for (size_t i = 0; i < COUNT(none); i++) {
         enclave_config_t *other = enclave_config_new(ENCLAVE_PRESET_DEFAULT);
         CHECK_STATUS(enclave_config_set(other, none[i], 1), ENCLAVE_INVALID_ARGUMENT);

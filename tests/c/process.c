@@ -349,7 +349,9 @@ static void signals_environment_locale_and_limits_stay_as_they_are(void) {
 /* What is sent to the process is handled on threads of the host. */
 static void threads_of_the_library_take_no_signals(void) {
     static const int signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGALRM, SIGCHLD, SIGUSR1, SIGUSR2, SIGPIPE};
-    enclave_pool_t *pool = small_pool();
+    enclave_config_t *config = config_of(1, 2);
+    enclave_config_set(config, ENCLAVE_SETTING_ISOLATION, ENCLAVE_ISOLATION_THREAD);
+    enclave_pool_t *pool = pool_of(config);
     run_json(pool, "1", NULL, "1");
     DIR *threads = opendir("/proc/self/task");
     CHECK(threads != NULL);
