@@ -11,7 +11,6 @@ import html
 import itertools
 import logging
 import os
-import re
 import sys
 import threading
 import time
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from enclave import _enclave
-from enclave._calls import AnyTool, Callbacks, Flight, LoopThread, Tool, ToolThreads, guarded, join, report
+from enclave._callbacks import Callbacks
 from enclave._errors import (
     EnclaveError,
     ExecutionCancelledError,
@@ -32,6 +31,8 @@ from enclave._errors import (
     QueueFullError,
     UnsupportedError,
 )
+from enclave._flight import Flight
+from enclave._report import guarded, report
 from enclave._settings import LIMITS, OPTIONS, SETTINGS, check_names
 from enclave._stats import (
     ConsoleLine,
@@ -43,6 +44,8 @@ from enclave._stats import (
     pool_html,
     pool_stats,
 )
+from enclave._threads import LoopThread, ToolThreads, join
+from enclave._tools import AnyTool, Tool, check_callable, checked, named_tools
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -69,8 +72,6 @@ _WRONG = frozenset({"unresponsive", "crash", "protocol", "internal"})
 
 # How long the end of threads is waited for that should end at once, unless the host's own code blocks in them.
 _PATIENCE = 2.0
-
-_TOOL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_:.-]{0,255}")
 
 _numbers = itertools.count(1)
 
@@ -383,12 +384,12 @@ class Pool:
             ("on_worker_recycled", on_worker_recycled),
             ("on_stats_update", on_stats_update),
         ):
-            _check_callable(name, function)
+            check_callable(name, function)
         if not isinstance(tool_threads, int) or isinstance(tool_threads, bool):
             raise InvalidTypeError(f"tool_threads is {tool_threads!r}; accepted is an int", field="tool_threads")
         if not 1 <= tool_threads <= 1024:
             raise InvalidArgumentError(f"tool_threads is {tool_threads}; accepted is 1 to 1024", field="tool_threads")
-        self._tools: Mapping[str, Tool] = _named_tools(tools)
+        self._tools: Mapping[str, Tool] = named_tools(tools)
         self._tool_handler = tool_handler
         self._on_console = _console(on_console)
         self._state = _State(preset, given, on_worker_recycled, on_stats_update, tool_threads)
@@ -580,7 +581,7 @@ class Pool:
             name = function if isinstance(function, str) else getattr(chosen, "__name__", None)
             if name is None:
                 raise InvalidArgumentError("tool name is missing: give it, as the function has none", field="name")
-            self._tools = {**self._tools, **_named_tools({name: Tool(_checked(name, chosen), spread)})}
+            self._tools = {**self._tools, **named_tools({name: Tool(checked(name, chosen), spread)})}
             return chosen
 
         if function is None or isinstance(function, str):
@@ -672,9 +673,9 @@ class Pool:
         check_names("run", options, OPTIONS)
         state = self._state
         pool_tools, pool_handler = self._tools, self._tool_handler
-        tools = _named_tools(options.get("tools"))
+        tools = named_tools(options.get("tools"))
         handler = options.get("tool_handler")
-        _check_callable("tool_handler", handler)
+        check_callable("tool_handler", handler)
 
         def find(name: str) -> Callable[[Any], Any] | None:
             """In the order of precedence: what the execution brings, then what the pool has."""
@@ -846,36 +847,9 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-def _check_callable(name: str, function: object) -> None:
-    if function is not None and not callable(function):
-        raise InvalidTypeError(f"{name} is {function!r}; accepted is a callable", field=name)
-
-
-def _checked(name: str, function: F) -> F:
-    if not callable(function):
-        raise InvalidTypeError(f"tool {name} is {function!r}; accepted is a callable", field="tools")
-    return function
-
-
-def _named_tools(tools: Mapping[str, Callable[..., Any]] | None) -> dict[str, Tool]:
-    if tools is None:
-        return {}
-    if not isinstance(tools, Mapping):
-        raise InvalidTypeError("tools must be a mapping from names to functions", field="tools")
-    named = {}
-    for name, function in tools.items():
-        if not isinstance(name, str) or not _TOOL_NAME.fullmatch(name):
-            raise InvalidArgumentError(
-                f"tool name is {name!r}; accepted are names that match [A-Za-z_][A-Za-z0-9_:.-]{{0,255}}",
-                field="tool name",
-            )
-        named[name] = function if isinstance(function, Tool) else Tool(_checked(name, function))
-    return named
-
-
 def _console(given: Callable[[ConsoleLine], object] | logging.Logger | None) -> Callable[[ConsoleLine], object] | None:
     if not isinstance(given, logging.Logger):
-        _check_callable("on_console", given)
+        check_callable("on_console", given)
         return given
     logger = given
 

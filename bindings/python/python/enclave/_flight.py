@@ -1,36 +1,29 @@
-"""Tool calls, and where they run: sync tools on threads of the pool, async tools on an event loop."""
+"""Executions that are on their way, and the answers to their tool calls."""
 
 from __future__ import annotations
 
 import asyncio
-import collections
 import contextlib
 import contextvars
 import inspect
 import logging
-import os
 import threading
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from enclave import _enclave
-from enclave._errors import (
-    ForkedError,
-    InvalidArgumentError,
-    InvalidStateError,
-    JSException,
-    ScriptError,
-    ToolError,
-)
-from enclave._values import undefined
+from enclave._callbacks import inside
+from enclave._errors import InvalidArgumentError, JSException, ScriptError, ToolError
+from enclave._report import report
+from enclave._tools import is_async
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from enclave import _enclave
+    from enclave._callbacks import Callbacks
     from enclave._errors import EnclaveError
-    from enclave._settings import ToolHandler
     from enclave._stats import ConsoleLine
+    from enclave._threads import LoopThread, ToolThreads
 
     OnConsole = Callable[[ConsoleLine], object]
 
@@ -38,231 +31,6 @@ _logger = logging.getLogger("enclave")
 
 # The code of the error that a script sees where a tool gave what no script can have.
 TOOL_RESULT = "TOOL_RESULT"
-
-# So often the loop of a pool that ends is asked to cancel what is left on it.
-_ATTEMPTS = 100
-
-
-@dataclass(frozen=True)
-class Tool:
-    """A function that scripts may call."""
-
-    function: Callable[..., Any]
-    # Give the properties of the argument as keywords, where it is an object.
-    spread: bool = True
-
-    def __call__(self, args: Any) -> Any:
-        if self.spread and isinstance(args, dict):
-            return self.function(**args)
-        return self.function() if args is undefined and self.spread else self.function(args)
-
-
-@dataclass(frozen=True)
-class AnyTool:
-    """A handler that answers for whatever tool is called."""
-
-    function: ToolHandler
-    name: str
-
-    def __call__(self, args: Any) -> Any:
-        return self.function(self.name, args)
-
-
-def is_async(tool: Callable[[Any], Any]) -> bool:
-    """Whether a call gives a coroutine, as far as that can be told without calling."""
-    function = tool.function if isinstance(tool, Tool | AnyTool) else tool
-    call = getattr(type(function), "__call__", None)  # noqa: B004, an object whose call is async
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
-
-
-class ToolThreads:
-    """Daemon threads that run sync tools, at most so many.
-
-    `concurrent.futures` would do, but its threads are waited for when the interpreter exits, however long
-    a tool blocks.
-    """
-
-    def __init__(self, name: str, limit: int) -> None:
-        self._name = name
-        self._limit = limit
-        self._changed = threading.Condition()
-        self._jobs: collections.deque[Callable[[], None]] = collections.deque()
-        self._threads: list[threading.Thread] = []
-        self._started = 0
-        # Threads that wait for a job.
-        self._waiting = 0
-        self._stopped = False
-
-    def submit(self, job: Callable[[], None]) -> None:
-        """Have a job done."""
-        with self._changed:
-            if self._stopped:
-                return
-            if self._waiting <= len(self._jobs) and len(self._threads) < self._limit:
-                try:
-                    self._start()
-                except RuntimeError:
-                    # The system has none left: those that there are must do.
-                    if not self._threads:
-                        raise
-            self._jobs.append(job)
-            self._changed.notify()
-
-    def stop(self, until: float) -> None:
-        """End the threads; those that are in a tool end after it. Waits until a time of `time.monotonic` at most."""
-        with self._changed:
-            self._stopped = True
-            threads = list(self._threads)
-            self._changed.notify_all()
-        for thread in threads:
-            join(thread, until)
-
-    def _start(self) -> None:
-        thread = threading.Thread(target=self._work, name=f"{self._name}-{self._started}", daemon=True)
-        thread.start()
-        self._started += 1
-        self._threads.append(thread)
-
-    def _work(self) -> None:
-        try:
-            while guarded("a tool", self._work_once, True):
-                pass
-        finally:
-            with self._changed:
-                self._threads.remove(threading.current_thread())
-                # Should it have ended before its time, another does what is left.
-                if self._jobs and not self._stopped:
-                    self._start()
-
-    def _work_once(self) -> bool:
-        with self._changed:
-            self._waiting += 1
-            try:
-                while not self._jobs and not self._stopped:
-                    self._changed.wait()
-            finally:
-                self._waiting -= 1
-            if not self._jobs:
-                return False
-            job = self._jobs.popleft()
-        job()
-        return True
-
-
-class LoopThread:
-    """An event loop on a daemon thread, for async tools of callers that have none. Starts when it is first used."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-        self._stopped = False
-
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """Give the loop."""
-        with self._lock:
-            if self._loop is None or self._loop.is_closed():
-                loop = asyncio.new_event_loop()
-                thread = threading.Thread(target=self._run, args=(loop,), name=self._name, daemon=True)
-                try:
-                    thread.start()
-                except BaseException:
-                    loop.close()
-                    raise
-                self._loop, self._thread = loop, thread
-            return self._loop
-
-    def stop(self, until: float) -> None:
-        """End it; tasks that are left are cancelled. Waits until a time of `time.monotonic` at most."""
-        with self._lock:
-            self._stopped = True
-            loop, thread = self._loop, self._thread
-        if loop is None or thread is None:
-            return
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(loop.stop)
-        join(thread, until)
-
-    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
-        what = "the event loop"
-        try:
-            guarded(what, lambda: asyncio.set_event_loop(loop))
-            # A tool may stop the loop, or end it by SystemExit; others still need it.
-            while not self._stopped:
-                if not guarded(what, lambda: loop.run_forever() or True):
-                    # A loop that only raises leaves time to others.
-                    time.sleep(0.001)
-            guarded(what, lambda: _begin_all(loop))
-            for _ in range(_ATTEMPTS):
-                if not asyncio.all_tasks(loop):
-                    break
-                guarded(what, lambda: _cancel_all(loop))
-            guarded(what, lambda: loop.run_until_complete(loop.shutdown_asyncgens()))
-        finally:
-            loop.close()
-
-
-def _begin_all(loop: asyncio.AbstractEventLoop) -> None:
-    """Have begin what was handed over last, so as to be cancelled."""
-    # The call that stops the loop may still be on its way.
-    with contextlib.suppress(RuntimeError):
-        loop.run_until_complete(asyncio.sleep(0))
-    loop.run_until_complete(asyncio.sleep(0))
-
-
-def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
-    tasks = asyncio.all_tasks(loop)
-    for task in tasks:
-        task.cancel()
-    loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-
-
-def join(thread: threading.Thread, until: float) -> None:
-    """Wait for the end of another thread until a time of `time.monotonic` at most."""
-    if thread is not threading.current_thread():
-        thread.join(max(0.0, until - time.monotonic()))
-
-
-class Callbacks:
-    """Knows which code runs inside a pool's callback, where waiting for the same pool could be waiting for oneself."""
-
-    def __init__(self) -> None:
-        self.thread: int | None = None
-        self._process = os.getpid()
-
-    @property
-    def forked(self) -> bool:
-        """Whether this is a forked child, which has none of the pool's threads."""
-        return os.getpid() != self._process
-
-    def check_forked(self) -> None:
-        """Raise FORKED in a forked child."""
-        if self.forked:
-            raise ForkedError(
-                "this process is a fork of the one that made the pool: make a new process (exec, spawn) and a pool "
-                "there"
-            )
-
-    def check_may_wait(self, call: str, instead: str) -> None:
-        """Raise INVALID_STATE inside a callback, and FORKED in a forked child."""
-        self.check_forked()
-        inside = any(mark.active and mark.callbacks is self for mark in _INSIDE.get())
-        if inside or threading.get_ident() == self.thread:
-            raise InvalidStateError(
-                f"{call} was called in a callback of the pool, where it could wait for itself; {instead}"
-            )
-
-
-class _Mark:
-    __slots__ = ("active", "callbacks")
-
-    def __init__(self, callbacks: Callbacks) -> None:
-        self.callbacks = callbacks
-        self.active = True
-
-
-_INSIDE: contextvars.ContextVar[tuple[_Mark, ...]] = contextvars.ContextVar("enclave_inside", default=())
 
 
 class Flight:
@@ -349,12 +117,8 @@ class Flight:
             self._resolve(call, result)
 
     def _inside(self, function: Callable[[Any], Any], args: Any) -> Any:
-        mark = _Mark(self.callbacks)
-        _INSIDE.set((*_INSIDE.get(), mark))
-        try:
+        with inside(self.callbacks):
             return function(args)
-        finally:
-            mark.active = False
 
     def _on_loop(
         self, call: _enclave.ToolCall, make: Callable[[], Awaitable[Any]], awaitable: Awaitable[Any] | None = None
@@ -389,22 +153,19 @@ class Flight:
         task.add_done_callback(lambda _: _close(awaitable))
 
     async def _await(self, call: _enclave.ToolCall, make: Callable[[], Awaitable[Any]]) -> None:
-        mark = _Mark(self.callbacks)
-        _INSIDE.set((*_INSIDE.get(), mark))
-        try:
-            result = await make()
-        except asyncio.CancelledError:
-            call.reject("Error", "the tool was cancelled", None)
-            raise
-        except BaseException as error:
-            self._fail(call, error)
-            # The caller's loop is the caller's to end.
-            if self.loop is not None and isinstance(error, SystemExit | KeyboardInterrupt):
+        with inside(self.callbacks):
+            try:
+                result = await make()
+            except asyncio.CancelledError:
+                call.reject("Error", "the tool was cancelled", None)
                 raise
-        else:
-            self._resolve(call, result)
-        finally:
-            mark.active = False
+            except BaseException as error:
+                self._fail(call, error)
+                # The caller's loop is the caller's to end.
+                if self.loop is not None and isinstance(error, SystemExit | KeyboardInterrupt):
+                    raise
+            else:
+                self._resolve(call, result)
 
     def _resolve(self, call: _enclave.ToolCall, result: Any) -> None:
         """Answer a call. A result that no script can have is a fault of the tool: of it, a script learns no more."""
@@ -527,27 +288,3 @@ def _log(level: int, text: str, argument: str, error: BaseException) -> None:
         _logger.log(level, text, argument, exc_info=error)
     except BaseException as failure:  # noqa: BLE001, a handler of the user
         report("logging", failure)
-
-
-class _Place:
-    """Where an exception was raised that nobody can catch."""
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-
-    def __repr__(self) -> str:
-        return f"{self._what} of an enclave pool"
-
-
-def report(what: str, error: BaseException) -> None:
-    """Report an exception of the user's code that nobody can catch, through `sys.unraisablehook`; never raises."""
-    _enclave.write_unraisable(error, _Place(what))
-
-
-def guarded(what: str, action: Callable[[], Any], otherwise: Any = None) -> Any:
-    """Do something in which the user's code runs on a thread of ours; what it raises is reported."""
-    try:
-        return action()
-    except BaseException as error:  # noqa: BLE001, the thread must go on
-        report(what, error)
-        return otherwise
