@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from enclave import _enclave
-    from enclave._callbacks import Callbacks
     from enclave._errors import EnclaveError
+    from enclave._events import Dispatcher
     from enclave._stats import ConsoleLine
-    from enclave._threads import LoopThread, ToolThreads
+    from enclave._tools import Tools
 
     OnConsole = Callable[[ConsoleLine], object]
+    Deliver = Callable[["Flight", _enclave.Outcome | EnclaveError], None]
 
 _logger = logging.getLogger("enclave")
 
@@ -38,58 +39,64 @@ class Flight:
 
     __slots__ = (
         "_background",
+        "_deliver",
         "_failures",
-        "_find",
         "_lock",
+        "_loop",
+        "_stopped",
         "_tasks",
         "_threads",
         "callbacks",
         "context",
-        "deliver",
         "deliver_on",
-        "has_tools",
-        "loop",
         "on_console",
         "owner",
-        "stopped",
-        "tool_names",
+        "tools",
     )
 
     def __init__(
         self,
         owner: object,
-        callbacks: Callbacks,
-        threads: ToolThreads,
-        background: LoopThread,
-        tool_names: list[str],
-        find: Callable[[str], Callable[[Any], Any] | None],
+        dispatcher: Dispatcher,
+        tools: Tools,
         on_console: OnConsole | None,
         loop: asyncio.AbstractEventLoop | None,
+        deliver: Deliver | None,
+        deliver_on: asyncio.AbstractEventLoop | None,
     ) -> None:
         # Keeps the pool open as long as this is on its way.
-        self.owner = owner
-        self.callbacks = callbacks
+        self.owner: object = owner
+        self.callbacks = dispatcher.callbacks
         self.context = contextvars.copy_context()
+        self.tools = tools
         self.on_console = on_console
         # The caller's loop, where async tools run.
-        self.loop = loop
-        # What gets the outcome, and the loop on which.
-        self.deliver: Callable[[_enclave.Outcome | EnclaveError], None] | None = None
-        self.deliver_on: asyncio.AbstractEventLoop | None = None
-        self.stopped = False
-        self.tool_names = tool_names
-        self.has_tools = False
-        self._find = find
-        self._threads = threads
-        self._background = background
+        self._loop = loop
+        # What gets the outcome, and the loop on which; None: the thread of the events.
+        self._deliver = deliver
+        self.deliver_on = deliver_on
+        self._threads = dispatcher.threads
+        self._background = dispatcher.background
         self._lock = threading.Lock()
+        self._stopped = False
         self._failures: list[_Failure] = []
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody gets the outcome."""
+        return self._deliver is not None
+
+    def deliver(self, outcome: _enclave.Outcome | EnclaveError) -> None:
+        """Give the outcome, or the reason why there is none, to whoever gets it; once."""
+        deliver, self._deliver = self._deliver, None
+        if deliver is not None:
+            deliver(self, outcome)
 
     def answer(self, call: _enclave.ToolCall) -> None:
         """Have a tool call answered, where its tool belongs."""
         try:
-            function = self._find(call.name)
+            function = self.tools.find(call.name)
             if function is None:
                 call.reject("Error", f"there is no tool named {call.name}", "TOOL_NOT_FOUND")
             elif is_async(function):
@@ -123,7 +130,7 @@ class Flight:
     def _on_loop(
         self, call: _enclave.ToolCall, make: Callable[[], Awaitable[Any]], awaitable: Awaitable[Any] | None = None
     ) -> None:
-        loop = self.loop or self._background.loop()
+        loop = self._loop or self._background.loop()
         loop.call_soon_threadsafe(self._start, loop, call, make, awaitable)
 
     def _start(
@@ -135,7 +142,7 @@ class Flight:
     ) -> None:
         """Begin an async tool; `awaitable` is what there is already of it, and must not be left unawaited."""
         with self._lock:
-            if self.stopped:
+            if self._stopped:
                 _close(awaitable)
                 return
             answer = self._await(call, make)
@@ -162,7 +169,7 @@ class Flight:
             except BaseException as error:
                 self._fail(call, error)
                 # The caller's loop is the caller's to end.
-                if self.loop is not None and isinstance(error, SystemExit | KeyboardInterrupt):
+                if self._loop is not None and isinstance(error, SystemExit | KeyboardInterrupt):
                     raise
             else:
                 self._resolve(call, result)
@@ -199,22 +206,21 @@ class Flight:
     def stop(self) -> None:
         """Let go of the pool, and cancel what async tools still do."""
         with self._lock:
-            self.stopped = True
+            self._stopped = True
             tasks = list(self._tasks)
         for task in tasks:
             # The loop may be closed, and the task is what the caller's loop makes of it.
             with contextlib.suppress(Exception):
                 task.get_loop().call_soon_threadsafe(task.cancel)
-        self.owner = self.deliver = None
+        self.owner = None
 
     def lose(self, error: EnclaveError) -> None:
         """End without an outcome."""
-        deliver, loop = self.deliver, self.deliver_on
+        if self.deliver_on is None:
+            self.deliver(error)
+        else:
+            self.deliver_on.call_soon_threadsafe(self.deliver, error)
         self.stop()
-        if deliver is not None and loop is not None:
-            loop.call_soon_threadsafe(deliver, error)
-        elif deliver is not None:
-            deliver(error)
 
     def end(self, raw: _enclave.Outcome) -> EnclaveError | None:
         """Take note of the outcome, and give its error, with the tool's exception that it comes from.
@@ -233,7 +239,7 @@ class Flight:
         self._failures.clear()
         if error is not None and not isinstance(error, ScriptError):
             self.stop()
-        self.owner = self.deliver = None
+        self.owner = None
         return error  # type: ignore[no-any-return]
 
 

@@ -44,6 +44,36 @@ class AnyTool:
         return self.function(self.name, args)
 
 
+class Tools:
+    """The tools of an execution: what it brings comes before what its pool has."""
+
+    def __init__(
+        self,
+        own: Mapping[str, Tool],
+        own_handler: ToolHandler | None,
+        pool: Mapping[str, Tool],
+        pool_handler: ToolHandler | None,
+    ) -> None:
+        self._own = own
+        self._own_handler = own_handler
+        self._pool = pool
+        self._pool_handler = pool_handler
+        self.names: list[str] = list(own.keys() | pool.keys()) if own or pool else []
+
+    def __bool__(self) -> bool:
+        return bool(self.names) or self._own_handler is not None or self._pool_handler is not None
+
+    def find(self, name: str) -> Tool | AnyTool | None:
+        """Give what answers a call."""
+        if name in self._own:
+            return self._own[name]
+        if self._own_handler is not None:
+            return AnyTool(self._own_handler, name)
+        if name in self._pool:
+            return self._pool[name]
+        return None if self._pool_handler is None else AnyTool(self._pool_handler, name)
+
+
 def is_async(tool: Callable[[Any], Any]) -> bool:
     """Whether a call gives a coroutine, as far as that can be told without calling."""
     function = tool.function if isinstance(tool, Tool | AnyTool) else tool
