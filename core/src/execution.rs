@@ -260,7 +260,10 @@ impl ToolError {
     }
 }
 
-/// Whether this can name a tool: `[A-Za-z_][A-Za-z0-9_:.-]{0,255}`.
+/// What the names of tools match, as a regular expression.
+pub const TOOL_NAME: &str = "[A-Za-z_][A-Za-z0-9_:.-]{0,255}";
+
+/// Whether this can name a tool: [`TOOL_NAME`].
 pub(crate) fn is_tool_name(name: &str) -> bool {
     let mut bytes = name.bytes();
     name.len() <= 256

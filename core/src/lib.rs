@@ -47,7 +47,7 @@ pub use engine::HostAllocator;
 pub use error::{Error, LimitUnit, Message, ScriptError, Status};
 pub use execution::{
     ConsoleHandler, ConsoleLevel, ConsoleLine, ExecutionOptions, ExecutionStats, Outcome, Script, Source, SourceKind,
-    ToolCall, ToolError, ToolHandler, ToolReply,
+    TOOL_NAME, ToolCall, ToolError, ToolHandler, ToolReply,
 };
 pub use num_bigint::BigInt;
 pub use pool::{Execution, Histogram, Pool, PoolBuilder, PoolStats, WorkerCounts, WorkerRecycled};

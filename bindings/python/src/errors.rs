@@ -64,9 +64,8 @@ pub(crate) fn exception<'py>(py: Python<'py>, error: &Error) -> PyResult<Bound<'
 /// Whether this is INVALID_ARGUMENT.
 pub(crate) fn is_wrong_argument(py: Python<'_>, error: &PyErr) -> bool {
     static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let class = CLASS.get_or_try_init(py, || {
-        PyResult::Ok(py.import("enclave._errors")?.getattr("InvalidArgumentError")?.unbind())
-    });
+    let class = CLASS
+        .get_or_try_init(py, || PyResult::Ok(py.import("enclave._errors")?.getattr("InvalidArgumentError")?.unbind()));
     class.is_ok_and(|class| error.matches(py, class.bind(py)).unwrap_or(false))
 }
 

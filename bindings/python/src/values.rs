@@ -7,7 +7,8 @@ use pyo3::exceptions::{PyException, PyMemoryError, PyOverflowError, PyTypeError}
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{
-    PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PyMemoryView, PySet, PySlice, PyString, PyTuple,
+    PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PyMemoryView, PySet, PySlice, PyString,
+    PyTuple,
 };
 
 use crate::errors::{is_wrong_argument, lost, wrong_type, wrong_value};

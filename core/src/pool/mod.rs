@@ -207,7 +207,7 @@ impl Pool {
     }
 
     /// Registers a tool for executions submitted from now on, in place of one of the same name. It answers
-    /// `callTool(name, args)` and `tools.name(args)`; names match `[A-Za-z_][A-Za-z0-9_:.-]{0,255}`.
+    /// `callTool(name, args)` and `tools.name(args)`; names match [`TOOL_NAME`](crate::TOOL_NAME).
     ///
     /// # Errors
     ///

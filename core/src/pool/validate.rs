@@ -2,7 +2,7 @@
 
 use crate::config::{ExecutionLimits, PoolConfig};
 use crate::error::{Error, Message};
-use crate::execution::{ExecutionOptions, is_tool_name};
+use crate::execution::{ExecutionOptions, TOOL_NAME, is_tool_name};
 
 /// The name of a source that has none.
 pub(super) const DEFAULT_FILENAME: &str = "main.js";
@@ -139,7 +139,7 @@ pub(super) fn tool_name(name: &str) -> Result<(), Error> {
     if is_tool_name(name) {
         return Ok(());
     }
-    let problem = format!("is {:?}; accepted are names that match [A-Za-z_][A-Za-z0-9_:.-]{{0,255}}", shortened(name));
+    let problem = format!("is {:?}; accepted are names that match {TOOL_NAME}", shortened(name));
     Err(Error::invalid_argument("tool name", problem))
 }
 

@@ -427,16 +427,16 @@ class Pool:
             given = dict(given)
         return lambda flight, token: self._dispatcher.native.submit(
             _native(source),
-            options.get("kind", "auto"),
-            options.get("filename"),
-            given,
-            {name: value for name, value in options.items() if name in LIMITS},
-            token,
-            flight.tools.names,
-            bool(flight.tools),
-            flight.on_console is not None,
-            bool(options.get("collect_console", False)),
-            flight.awaited,
+            kind=options.get("kind", "auto"),
+            filename=options.get("filename"),
+            globals=given,
+            limits={name: value for name, value in options.items() if name in LIMITS},
+            token=token,
+            tools=flight.tools.names,
+            any_tool=bool(flight.tools),
+            console=flight.on_console is not None,
+            collect_console=bool(options.get("collect_console", False)),
+            completion=flight.awaited,
         )
 
     def _run(self, source: str | Script, options: dict[str, Any]) -> tuple[_enclave.Outcome, EnclaveError | None]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from enclave import _enclave
 from enclave._errors import InvalidArgumentError, InvalidTypeError
 from enclave._values import undefined
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_TOOL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_:.-]{0,255}")
+_TOOL_NAME = re.compile(_enclave.TOOL_NAME)
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def named_tools(tools: Mapping[str, Callable[..., Any]] | None) -> dict[str, Too
     for name, function in tools.items():
         if not isinstance(name, str) or not _TOOL_NAME.fullmatch(name):
             raise InvalidArgumentError(
-                f"tool name is {name!r}; accepted are names that match [A-Za-z_][A-Za-z0-9_:.-]{{0,255}}",
+                f"tool name is {name!r}; accepted are names that match {_enclave.TOOL_NAME}",
                 field="tool name",
             )
         named[name] = function if isinstance(function, Tool) else Tool(checked(name, function))
