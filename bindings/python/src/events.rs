@@ -10,8 +10,10 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use crate::errors::raise;
+use crate::outcome::Outcome as PyOutcome;
+use crate::tool_call::ToolCall as PyToolCall;
 use crate::values::caught;
-use crate::{pool, stats};
+use crate::{SIGNALS, stats};
 
 /// How many events are handed over at once.
 const BATCH: usize = 256;
@@ -217,7 +219,7 @@ impl Events {
     /// Waits until all that is here now is handled, or the events are closed.
     fn flush(&self, py: Python<'_>) -> PyResult<()> {
         let mut goal = None;
-        while let Err(rest) = py.detach(|| self.inbox.flush(goal, pool::SIGNALS)) {
+        while let Err(rest) = py.detach(|| self.inbox.flush(goal, SIGNALS)) {
             py.check_signals()?;
             goal = Some(rest);
         }
@@ -234,8 +236,8 @@ impl Events {
 
 fn convert<'py>(py: Python<'py>, event: Event) -> PyResult<Bound<'py, PyAny>> {
     let tuple = match event {
-        Event::Completed(token, outcome) => ("completed", token, pool::Outcome::new(outcome)).into_pyobject(py)?,
-        Event::ToolCall(token, call) => ("tool", token, pool::ToolCall::new(call)).into_pyobject(py)?,
+        Event::Completed(token, outcome) => ("completed", token, PyOutcome::new(outcome)).into_pyobject(py)?,
+        Event::ToolCall(token, call) => ("tool", token, PyToolCall::new(call)).into_pyobject(py)?,
         Event::Console(token, line) => ("console", token, stats::line(&line)).into_pyobject(py)?,
         Event::Recycled(worker) => {
             let about = (worker.worker_id, worker.reason.name(), worker.executions, worker.age.as_secs_f64());

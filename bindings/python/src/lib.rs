@@ -12,15 +12,23 @@
 
 mod errors;
 mod events;
+mod execution;
+mod outcome;
 mod pool;
 mod settings;
 mod stats;
 mod tables;
+mod tool_call;
 mod values;
 
-use enclave_core::{Preset, RecycleReason, Status};
+use std::time::Duration;
+
+use enclave_core::{Preset, RecycleReason, Status, TOOL_NAME};
 use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
+
+/// How often a call that waits looks for signals.
+const SIGNALS: Duration = Duration::from_millis(50);
 
 /// Keeps our own memory out of the workers' ledgers; the engine's is counted through the linker's flags in `build.rs`.
 #[global_allocator]
@@ -33,9 +41,15 @@ mod _enclave {
     #[pymodule_export]
     use super::events::Events;
     #[pymodule_export]
-    use super::pool::{Execution, Outcome, Pool, Script, ToolCall};
+    use super::execution::{Execution, Script};
+    #[pymodule_export]
+    use super::outcome::Outcome;
+    #[pymodule_export]
+    use super::pool::Pool;
     #[pymodule_export]
     use super::settings::{limit_names, preset_settings, setting_names};
+    #[pymodule_export]
+    use super::tool_call::ToolCall;
     #[pymodule_export]
     use super::values::copy;
 
@@ -45,6 +59,7 @@ mod _enclave {
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         refuse_subinterpreters(module.py())?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        module.add("TOOL_NAME", TOOL_NAME)?;
         module.add("PRESETS", Preset::ALL.map(Preset::name))?;
         module.add("STATUSES", Status::ALL.map(|status| (status.name(), status.code())))?;
         module.add("RECYCLE_REASONS", RecycleReason::ALL.map(RecycleReason::name))

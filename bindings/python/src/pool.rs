@@ -1,20 +1,18 @@
-//! [`Pool`] and what comes out of it: [`Execution`], [`Outcome`], [`ToolCall`].
+//! [`Pool`], and what it is given.
 
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use enclave_core::{ConsoleHandler, ExecutionOptions, Source, SourceKind, ToolError, ToolHandler, ToolReply, Value};
+use enclave_core::{ConsoleHandler, ExecutionOptions, Source, SourceKind, ToolHandler, Value};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyString};
+use pyo3::types::{PyDict, PyString};
 
-use crate::errors::{exception, lost, raise, wrong_type, wrong_value};
+use crate::errors::{lost, raise, wrong_type, wrong_value};
 use crate::events::{Event, Events, Inbox};
-use crate::values::{from_python, text_of, to_python};
-use crate::{settings, stats};
-
-/// How often a call that waits looks for signals.
-pub(crate) const SIGNALS: Duration = Duration::from_millis(50);
+use crate::execution::{Execution, Script, wait};
+use crate::outcome::value;
+use crate::values::from_python;
+use crate::{SIGNALS, settings, stats};
 
 /// A pool of workers. What happens in it goes to its events.
 #[pyclass(frozen, module = "enclave._enclave")]
@@ -62,7 +60,8 @@ impl Pool {
     }
 
     /// Submits a source or script. Its tool calls and console lines become events of this token; and its outcome, if `completion`.
-    #[allow(clippy::too_many_arguments, reason = "called from one place, by position, for speed")]
+    #[allow(clippy::too_many_arguments, reason = "they are keywords")]
+    #[pyo3(signature = (source, *, kind, filename, globals, limits, token, tools, any_tool, console, collect_console, completion))]
     fn submit(
         &self,
         py: Python<'_>,
@@ -161,139 +160,6 @@ impl Pool {
                 Err(mpsc::RecvTimeoutError::Disconnected) => return Err(lost("the shutdown")),
             }
         }
-    }
-}
-
-/// A compiled source.
-#[pyclass(frozen, module = "enclave._enclave")]
-pub(crate) struct Script(enclave_core::Script);
-
-/// A submitted execution.
-#[pyclass(frozen, module = "enclave._enclave")]
-pub(crate) struct Execution(enclave_core::Execution);
-
-#[pymethods]
-impl Execution {
-    /// Its number, unique in its pool.
-    #[getter]
-    fn id(&self) -> u64 {
-        self.0.id()
-    }
-
-    /// Waits for the outcome. An interrupt (Ctrl-C) cancels the execution.
-    fn wait(&self, py: Python<'_>) -> PyResult<Outcome> {
-        wait(py, &self.0).map(Outcome::new)
-    }
-
-    /// Ends it as CANCELLED, unless it has ended.
-    fn cancel(&self, py: Python<'_>) -> PyResult<()> {
-        self.0.cancel().map_err(|error| raise(py, &error))
-    }
-}
-
-/// How an execution ended.
-#[pyclass(frozen, module = "enclave._enclave")]
-pub(crate) struct Outcome(Arc<enclave_core::Outcome>);
-
-impl Outcome {
-    pub(crate) fn new(outcome: Arc<enclave_core::Outcome>) -> Self {
-        Outcome(outcome)
-    }
-}
-
-#[pymethods]
-impl Outcome {
-    /// The value; raises if there is none.
-    fn value<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        value(py, &self.0)
-    }
-
-    /// The exception, or None.
-    fn error<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.0.result.as_ref().err().map(|error| exception(py, error)).transpose()
-    }
-
-    /// What it took, by name.
-    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        stats::execution(py, &self.0.stats)
-    }
-
-    /// The console lines that were collected.
-    fn console<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        PyList::new(py, self.0.console.iter().map(stats::line))
-    }
-}
-
-/// A tool call that waits for its answer. One that is dropped without is rejected.
-#[pyclass(frozen, module = "enclave._enclave")]
-pub(crate) struct ToolCall {
-    /// Its name.
-    #[pyo3(get)]
-    name: String,
-    args: Value,
-    reply: Mutex<Option<ToolReply>>,
-}
-
-impl ToolCall {
-    pub(crate) fn new(call: enclave_core::ToolCall) -> Self {
-        let enclave_core::ToolCall { name, args, reply, .. } = call;
-        ToolCall { name, args, reply: Mutex::new(Some(reply)) }
-    }
-
-    /// Answers, if nobody has.
-    fn answer(&self, answer: Result<Value, ToolError>) {
-        let reply = self.reply.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(reply) = reply {
-            reply.send(answer);
-        }
-    }
-}
-
-#[pymethods]
-impl ToolCall {
-    /// The argument.
-    fn args<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        to_python(py, &self.args)
-    }
-
-    /// Fulfils the script's promise; raises, and leaves the call open, if the value cannot go to a script.
-    fn resolve(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        let value = from_python(value, &format!("result of the tool {}", self.name))?;
-        self.answer(Ok(value));
-        Ok(())
-    }
-
-    /// Rejects the script's promise.
-    fn reject(
-        &self,
-        name: &Bound<'_, PyString>,
-        message: &Bound<'_, PyString>,
-        code: Option<&Bound<'_, PyString>>,
-    ) -> PyResult<()> {
-        let error =
-            ToolError { name: text_of(name)?, message: text_of(message)?, code: code.map(text_of).transpose()? };
-        self.answer(Err(error));
-        Ok(())
-    }
-}
-
-/// Waits for an outcome with the interpreter detached; an interrupt cancels the execution.
-fn wait(py: Python<'_>, execution: &enclave_core::Execution) -> PyResult<Arc<enclave_core::Outcome>> {
-    loop {
-        let waited = py.detach(|| execution.wait_timeout(SIGNALS)).map_err(|error| raise(py, &error))?;
-        if let Some(outcome) = waited {
-            return Ok(outcome);
-        }
-        py.check_signals().inspect_err(|_| {
-            let _ = execution.cancel();
-        })?;
-    }
-}
-
-fn value<'py>(py: Python<'py>, outcome: &enclave_core::Outcome) -> PyResult<Bound<'py, PyAny>> {
-    match &outcome.result {
-        Ok(value) => to_python(py, value),
-        Err(error) => Err(raise(py, error)),
     }
 }
 

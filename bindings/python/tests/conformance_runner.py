@@ -237,7 +237,7 @@ class Case:
         )
 
     def tools(self, forms: dict[str, Any]) -> dict[str, Any]:
-        return {name: enclave._calls.Tool(self.handler(name, tool), spread=False) for name, tool in forms.items()}
+        return {name: enclave._tools.Tool(self.handler(name, tool), spread=False) for name, tool in forms.items()}
 
     def handler(self, name: str, tool: dict[str, Any]) -> Any:
         any_handler = self.any_handler(tool)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import enclave
 import pytest
-from enclave import _pool
+from enclave._events import Dispatcher
+from enclave._flight import Flight
 
 # It stays for ever once it is needed, and so would look like something that a test has left.
 resource_tracker.ensure_running()
@@ -44,7 +45,7 @@ def descriptors() -> set[str]:
 def left_over() -> list[object]:
     """The objects of the package that are still referred to."""
     gc.collect()
-    kinds = (enclave.Pool, enclave.Execution, _pool.Flight, _pool._State)
+    kinds = (enclave.Pool, enclave.Execution, Flight, Dispatcher)
     return [thing for thing in gc.get_objects() if isinstance(thing, kinds)]
 
 

@@ -433,11 +433,11 @@ def test_nobody_waits_for_a_thread_that_has_ended(monkeypatch: pytest.MonkeyPatc
 
     def end_the_thread(pool: enclave.Pool) -> None:
         with monkeypatch.context() as faulty:
-            faulty.setattr("enclave._calls.report", fault)
+            faulty.setattr("enclave._report.report", fault)
             faulty.setattr("threading.excepthook", lambda args: None)
             lost = pool.submit("console.log(1)", on_console=fault)
-            pool._state.thread.join(30)
-            assert not pool._state.thread.is_alive()
+            pool._dispatcher.thread.join(30)
+            assert not pool._dispatcher.thread.is_alive()
             assert isinstance(lost.exception(30), enclave.InternalError)
 
     tools = {"wait": lambda: go.wait(60)}

@@ -259,7 +259,7 @@ for error in ERRORS:
     at(pool, error)
     works(pool)
 before = threading.enumerate()
-assert pool._state.thread in before, "the thread of the events has ended"
+assert pool._dispatcher.thread in before, "the thread of the events has ended"
 pool.close()
 while any(thread.name.startswith("enclave-") for thread in threading.enumerate()): time.sleep(0.01)
 print("sound")

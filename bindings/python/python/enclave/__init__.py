@@ -38,7 +38,8 @@ from enclave._errors import (
     WorkerCrashedError,
     WorkerStartupError,
 )
-from enclave._pool import Execution, Pool, Script
+from enclave._execution import Execution
+from enclave._pool import Pool, Script
 from enclave._settings import ExecutionOptions, Limits, PoolSettings, Presets
 from enclave._stats import (
     ConsoleLine,

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import enclave
 from enclave import _enclave
-from enclave._stats import duration, size
+from enclave._html import duration, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable

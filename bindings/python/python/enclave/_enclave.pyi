@@ -6,6 +6,7 @@ __all__ = [
     "PRESETS",
     "RECYCLE_REASONS",
     "STATUSES",
+    "TOOL_NAME",
     "Events",
     "Execution",
     "Outcome",
@@ -21,6 +22,7 @@ __all__ = [
 ]
 
 __version__: Final[str]
+TOOL_NAME: Final[str]
 PRESETS: Final[list[str]]
 STATUSES: Final[list[tuple[str, int]]]
 RECYCLE_REASONS: Final[list[str]]
@@ -48,6 +50,7 @@ class Pool:
     def submit(
         self,
         source: str | Script,
+        *,
         kind: str,
         filename: str | None,
         globals: dict[str, Any] | None,  # noqa: A002

@@ -77,7 +77,7 @@ class PoolSettings(Limits, total=False):
     require_sandbox: bool
     """Refuse to make a pool where any part of the sandbox of process isolation cannot be had."""
     require_seccomp: bool
-    """Refuse to make a pool where worker processes cannot have the filter of system calls; default in STRICT and SECURE."""
+    """Refuse to make a pool whose worker processes cannot have the filter of system calls; on in STRICT and SECURE."""
     cgroup: str | os.PathLike[str] | None
     """A directory of cgroup v2 that is delegated to this process."""
     jit: bool
