@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use enclave_core::{ConsoleHandler, Error, Pool, PoolConfig, Preset, ToolHandler};
 
-use crate::boundary::{attempt, guard, required};
+use crate::attempt::attempt;
+use crate::boundary::{guard, required};
 use crate::callback::{Context, enclave_finalizer_fn};
 use crate::console::{self, enclave_console_fn};
 use crate::error::enclave_error_t;

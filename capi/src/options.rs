@@ -5,10 +5,12 @@ use std::mem::MaybeUninit;
 
 use enclave_core::{Error, ExecutionLimits, ExecutionOptions, SourceKind, Value};
 
-use crate::boundary::{attempt, guard, required};
+use crate::attempt::attempt;
+use crate::boundary::{guard, required};
 use crate::callback::{Context, enclave_finalizer_fn};
 use crate::console::{self, enclave_console_fn};
 use crate::error::enclave_error_t;
+use crate::pinned::pinned;
 use crate::setting::{Overrides, enclave_setting_t};
 use crate::status::enclave_status_t;
 use crate::text::{bytes, text};
@@ -25,6 +27,12 @@ pub const ENCLAVE_SOURCE_AUTO: enclave_source_kind_t = 0;
 pub const ENCLAVE_SOURCE_SCRIPT: enclave_source_kind_t = 1;
 /// The body of an async function: the result is what it returns.
 pub const ENCLAVE_SOURCE_FUNCTION: enclave_source_kind_t = 2;
+
+pinned! { SourceKind as enclave_source_kind_t:
+    ENCLAVE_SOURCE_AUTO = Auto,
+    ENCLAVE_SOURCE_SCRIPT = Script,
+    ENCLAVE_SOURCE_FUNCTION = Function,
+}
 
 /// Settings of one execution. They may serve any number of executions, also at once, and may be changed or freed as
 /// soon as an execution is submitted. Changed by one thread at a time.
@@ -79,12 +87,9 @@ pub extern "C" fn enclave_options_set_kind(
     kind: enclave_source_kind_t,
 ) -> enclave_status_t {
     attempt(None, || {
-        required(options, "options")?.options.kind = match kind {
-            ENCLAVE_SOURCE_AUTO => SourceKind::Auto,
-            ENCLAVE_SOURCE_SCRIPT => SourceKind::Script,
-            ENCLAVE_SOURCE_FUNCTION => SourceKind::Function,
-            _ => return Err(Error::invalid_argument("kind", format!("is {kind}; accepted are ENCLAVE_SOURCE_*"))),
-        };
+        required(options, "options")?.options.kind = SourceKind::from_number(kind).ok_or_else(|| {
+            Error::invalid_argument("kind", format!("is {kind}; accepted are ENCLAVE_SOURCE_*"))
+        })?;
         Ok(())
     })
 }

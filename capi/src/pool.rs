@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use enclave_core::{Error, Execution, ExecutionOptions, MAX_DURATION, Outcome, Pool, PoolConfig, Source};
 
-use crate::boundary::{attempt, caught, guard, put, required};
+use crate::attempt::attempt;
+use crate::boundary::{caught, guard, put, required};
 use crate::callback::{Context, enclave_finalizer_fn};
 use crate::config::enclave_config_t;
 use crate::error::enclave_error_t;
