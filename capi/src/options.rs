@@ -7,7 +7,7 @@ use enclave_core::{Error, ExecutionLimits, ExecutionOptions, SourceKind, Value};
 
 use crate::attempt::attempt;
 use crate::boundary::{guard, required};
-use crate::callback::{Context, enclave_finalizer_fn};
+use crate::callback::{Context, enclave_finalizer_fn, set_callback};
 use crate::console::{self, enclave_console_fn};
 use crate::error::enclave_error_t;
 use crate::pinned::pinned;
@@ -87,9 +87,8 @@ pub extern "C" fn enclave_options_set_kind(
     kind: enclave_source_kind_t,
 ) -> enclave_status_t {
     attempt(None, || {
-        required(options, "options")?.options.kind = SourceKind::from_number(kind).ok_or_else(|| {
-            Error::invalid_argument("kind", format!("is {kind}; accepted are ENCLAVE_SOURCE_*"))
-        })?;
+        required(options, "options")?.options.kind = SourceKind::from_number(kind)
+            .ok_or_else(|| Error::invalid_argument("kind", format!("is {kind}; accepted are ENCLAVE_SOURCE_*")))?;
         Ok(())
     })
 }
@@ -188,13 +187,12 @@ pub unsafe extern "C" fn enclave_options_on_console(
     finalizer: enclave_finalizer_fn,
 ) -> enclave_status_t {
     // SAFETY: the caller keeps the contract of callbacks.
-    let context = unsafe { Context::new(user_data, finalizer) };
-    attempt(None, || {
-        // SAFETY: as above.
-        let handler = unsafe { console::handler(required(callback, "callback")?, context) };
-        required(options, "options")?.options.on_console = Some(handler);
-        Ok(())
-    })
+    unsafe {
+        set_callback(callback, Context::new(user_data, finalizer), None, console::handler, |handler| {
+            required(options, "options")?.options.on_console = Some(handler);
+            Ok(())
+        })
+    }
 }
 
 /// Adds a tool of this execution alone, in place of one of the same name, beside those of the pool and in place of one of
@@ -210,17 +208,16 @@ pub unsafe extern "C" fn enclave_options_add_tool(
     finalizer: enclave_finalizer_fn,
     error: Option<&mut MaybeUninit<*mut enclave_error_t>>,
 ) -> enclave_status_t {
-    // SAFETY: the caller keeps the contract of callbacks.
-    let context = unsafe { Context::new(user_data, finalizer) };
-    attempt(error, || {
-        // SAFETY: the caller keeps the contracts of text and of callbacks.
-        let (name, handler) =
-            unsafe { (text(name, name_len, "name")?, tool::handler(required(callback, "callback")?, context)) };
-        let tools = &mut required(options, "options")?.options.tools;
-        tools.retain(|(known, _)| known != name);
-        tools.push((name.to_owned(), handler));
-        Ok(())
-    })
+    // SAFETY: the caller keeps the contracts of text and of callbacks.
+    unsafe {
+        set_callback(callback, Context::new(user_data, finalizer), error, tool::handler, |handler| {
+            let name = text(name, name_len, "name")?;
+            let tools = &mut required(options, "options")?.options.tools;
+            tools.retain(|(known, _)| known != name);
+            tools.push((name.to_owned(), handler));
+            Ok(())
+        })
+    }
 }
 
 /// Sets the callback that answers all tool calls of the execution, instead of the pool's and of
@@ -233,11 +230,10 @@ pub unsafe extern "C" fn enclave_options_on_tool_call(
     finalizer: enclave_finalizer_fn,
 ) -> enclave_status_t {
     // SAFETY: the caller keeps the contract of callbacks.
-    let context = unsafe { Context::new(user_data, finalizer) };
-    attempt(None, || {
-        // SAFETY: as above.
-        let handler = unsafe { tool::handler(required(callback, "callback")?, context) };
-        required(options, "options")?.options.tool_handler = Some(handler);
-        Ok(())
-    })
+    unsafe {
+        set_callback(callback, Context::new(user_data, finalizer), None, tool::handler, |handler| {
+            required(options, "options")?.options.tool_handler = Some(handler);
+            Ok(())
+        })
+    }
 }
