@@ -23,13 +23,7 @@ const (
 
 // String is "thread" or "process".
 func (i Isolation) String() string {
-	switch i {
-	case IsolationThread:
-		return "thread"
-	case IsolationProcess:
-		return "process"
-	}
-	return nameOr("", "Isolation", int32(i))
+	return nameOr(nameIn(int(i), "thread", "process"), "Isolation", int32(i))
 }
 
 // MarshalText gives the name, for values of JSON.
@@ -125,7 +119,7 @@ type Config struct {
 	OnToolCall ToolFunc
 
 	// Logger, if not nil, gets what the pool itself has to say: workers that leave (debug for idle, max_executions and
-	// shutdown, else warn), errors of tools (info), and faults of the program (error): panics of tools and callbacks, and
+	// shutdown; warn for unresponsive, crash, protocol and internal; else info), errors of tools (info), and faults of the program (error): panics of tools and callbacks, and
 	// results of tools that have no JavaScript value. If it is nil, these faults go to [slog.Default]. For the console see
 	// [LogConsole].
 	Logger *slog.Logger
@@ -188,37 +182,37 @@ type setting[T any] struct {
 }
 
 var poolSettings = []setting[Config]{
-	{1, func(c *Config) any { return &c.Isolation }},
-	{2, func(c *Config) any { return &c.MinWorkers }},
-	{3, func(c *Config) any { return &c.MaxWorkers }},
-	{4, func(c *Config) any { return &c.MemoryLimitPerWorker }},
-	{5, func(c *Config) any { return &c.MaxExecutionsPerWorker }},
-	{6, func(c *Config) any { return &c.MaxQueueSize }},
-	{7, func(c *Config) any { return &c.QueueTimeout }},
-	{8, func(c *Config) any { return &c.MaxMessagesPerSecond }},
-	{9, func(c *Config) any { return &c.IdleTimeout }},
-	{10, func(c *Config) any { return &c.GracefulShutdownTimeout }},
-	{11, func(c *Config) any { return &c.MaxMessageSize }},
-	{12, func(c *Config) any { return &c.MaxPendingToolCalls }},
-	{13, func(c *Config) any { return &c.WarmOnInit }},
-	{14, func(c *Config) any { return &c.StatsInterval }},
-	{15, func(c *Config) any { return &c.JIT }},
-	{16, func(c *Config) any { return &c.RequireSandbox }},
-	{17, func(c *Config) any { return &c.RequireSeccomp }},
+	{capi.SettingIsolation, func(c *Config) any { return &c.Isolation }},
+	{capi.SettingMinWorkers, func(c *Config) any { return &c.MinWorkers }},
+	{capi.SettingMaxWorkers, func(c *Config) any { return &c.MaxWorkers }},
+	{capi.SettingMemoryLimitPerWorker, func(c *Config) any { return &c.MemoryLimitPerWorker }},
+	{capi.SettingMaxExecutionsPerWorker, func(c *Config) any { return &c.MaxExecutionsPerWorker }},
+	{capi.SettingMaxQueueSize, func(c *Config) any { return &c.MaxQueueSize }},
+	{capi.SettingQueueTimeout, func(c *Config) any { return &c.QueueTimeout }},
+	{capi.SettingMaxMessagesPerSecond, func(c *Config) any { return &c.MaxMessagesPerSecond }},
+	{capi.SettingIdleTimeout, func(c *Config) any { return &c.IdleTimeout }},
+	{capi.SettingGracefulShutdownTimeout, func(c *Config) any { return &c.GracefulShutdownTimeout }},
+	{capi.SettingMaxMessageSize, func(c *Config) any { return &c.MaxMessageSize }},
+	{capi.SettingMaxPendingToolCalls, func(c *Config) any { return &c.MaxPendingToolCalls }},
+	{capi.SettingWarmOnInit, func(c *Config) any { return &c.WarmOnInit }},
+	{capi.SettingStatsInterval, func(c *Config) any { return &c.StatsInterval }},
+	{capi.SettingJIT, func(c *Config) any { return &c.JIT }},
+	{capi.SettingRequireSandbox, func(c *Config) any { return &c.RequireSandbox }},
+	{capi.SettingRequireSeccomp, func(c *Config) any { return &c.RequireSeccomp }},
 }
 
 var limitSettings = []setting[Limits]{
-	{100, func(l *Limits) any { return &l.Timeout }},
-	{101, func(l *Limits) any { return &l.CPUTimeLimit }},
-	{102, func(l *Limits) any { return &l.MaxToolCalls }},
-	{103, func(l *Limits) any { return &l.MaxConsoleCalls }},
-	{104, func(l *Limits) any { return &l.MaxConsoleOutput }},
-	{105, func(l *Limits) any { return &l.MaxValueDepth }},
-	{106, func(l *Limits) any { return &l.SanitizeStackTraces }},
-	{107, func(l *Limits) any { return &l.BlockTimingAPIs }},
-	{108, func(l *Limits) any { return &l.AllowCodeGeneration }},
-	{109, func(l *Limits) any { return &l.AllowWasm }},
-	{110, func(l *Limits) any { return &l.MaxPendingBytes }},
+	{capi.SettingTimeout, func(l *Limits) any { return &l.Timeout }},
+	{capi.SettingCPUTimeLimit, func(l *Limits) any { return &l.CPUTimeLimit }},
+	{capi.SettingMaxToolCalls, func(l *Limits) any { return &l.MaxToolCalls }},
+	{capi.SettingMaxConsoleCalls, func(l *Limits) any { return &l.MaxConsoleCalls }},
+	{capi.SettingMaxConsoleOutput, func(l *Limits) any { return &l.MaxConsoleOutput }},
+	{capi.SettingMaxValueDepth, func(l *Limits) any { return &l.MaxValueDepth }},
+	{capi.SettingSanitizeStackTraces, func(l *Limits) any { return &l.SanitizeStackTraces }},
+	{capi.SettingBlockTimingAPIs, func(l *Limits) any { return &l.BlockTimingAPIs }},
+	{capi.SettingAllowCodeGeneration, func(l *Limits) any { return &l.AllowCodeGeneration }},
+	{capi.SettingAllowWasm, func(l *Limits) any { return &l.AllowWasm }},
+	{capi.SettingMaxPendingBytes, func(l *Limits) any { return &l.MaxPendingBytes }},
 }
 
 // preset asks the library what a preset has.

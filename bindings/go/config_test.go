@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -202,11 +203,24 @@ func TestLogging(t *testing.T) {
 	defer mu.Unlock()
 	for _, want := range []string{
 		"level=DEBUG msg=d execution=", "level=INFO msg=i", "level=WARN msg=w", `level=ERROR msg="a\nb"`,
-		`level=WARN msg="worker recycled" worker=`, `level=DEBUG msg="worker recycled"`, "reason=shutdown",
+		`msg="worker recycled" worker=`, `level=DEBUG msg="worker recycled"`, "reason=shutdown",
 		"err.status=TIMEOUT", "err.setting=timeout_ms err.limit=5", "err.status=EXCEPTION", "err.name=ReferenceError",
 	} {
 		if !strings.Contains(logged.String(), want) {
 			t.Errorf("there is no %q in %s", want, logged.String())
+		}
+	}
+}
+
+func TestAWorkerThatLeavesIsLoggedByItsReason(t *testing.T) {
+	want := map[slog.Level]string{
+		slog.LevelDebug: "max_executions idle shutdown",
+		slog.LevelInfo:  "timeout cpu_limit memory_limit console_limit tool_call_limit message_flood cancelled",
+		slog.LevelWarn:  "unresponsive crash protocol internal",
+	}
+	for name, number := range constantsOf("recycle_reason") {
+		if level := RecycleReason(number).level(); !slices.Contains(strings.Fields(want[level]), name) {
+			t.Errorf("%s is logged at %v", name, level)
 		}
 	}
 }

@@ -124,6 +124,14 @@ func (s Status) String() string { return nameOr(capi.StatusName(int32(s)), "Stat
 // MarshalText gives the name, for keys and values of JSON.
 func (s Status) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
+// nameIn is the name of a number, "" if it has none.
+func nameIn(number int, names ...string) string {
+	if number < 0 || number >= len(names) {
+		return ""
+	}
+	return names[number]
+}
+
 // nameOr is a name, or what stands for a number that has none.
 func nameOr(name, kind string, number int32) string {
 	if name != "" {

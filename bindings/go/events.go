@@ -38,9 +38,15 @@ func (r RecycleReason) String() string {
 // MarshalText gives the name, for keys and values of JSON.
 func (r RecycleReason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
-// routine says that a worker that leaves for this reason has done nothing wrong.
-func (r RecycleReason) routine() bool {
-	return r == RecycleMaxExecutions || r == RecycleIdle || r == RecycleShutdown
+// level is at which level it is logged that a worker has left for this reason.
+func (r RecycleReason) level() slog.Level {
+	switch r {
+	case RecycleMaxExecutions, RecycleIdle, RecycleShutdown: // as planned
+		return slog.LevelDebug
+	case RecycleUnresponsive, RecycleCrash, RecycleProtocol, RecycleInternal: // something is wrong
+		return slog.LevelWarn
+	}
+	return slog.LevelInfo
 }
 
 // WorkerRecycled is a worker that has left the pool.
@@ -118,17 +124,13 @@ func (c *Config) callbacks() capi.Callbacks {
 				Age:        nanoseconds(from.AgeNS),
 				Reason:     RecycleReason(from.Reason),
 			}
-			level := slog.LevelWarn
-			if event.Reason.routine() {
-				level = slog.LevelDebug
-			}
 			// Whatever the logger does, the callback is called.
 			defer func() {
 				if recycled != nil {
 					logger.guard("OnWorkerRecycled", func() { recycled(event) })
 				}
 			}()
-			logger.log(context.Background(), level, "worker recycled", slog.Uint64("worker", event.WorkerID),
+			logger.log(context.Background(), event.Reason.level(), "worker recycled", slog.Uint64("worker", event.WorkerID),
 				slog.String("reason", event.Reason.String()), slog.Int("executions", event.Executions),
 				slog.Duration("age", event.Age))
 		}

@@ -24,15 +24,7 @@ const (
 
 // String is "auto", "script" or "function".
 func (k SourceKind) String() string {
-	switch k {
-	case SourceAuto:
-		return "auto"
-	case SourceScript:
-		return "script"
-	case SourceFunction:
-		return "function"
-	}
-	return nameOr("", "SourceKind", int32(k))
+	return nameOr(nameIn(int(k), "auto", "script", "function"), "SourceKind", int32(k))
 }
 
 // Option is something about one execution.
@@ -124,8 +116,8 @@ func WithLimits(limits Limits) Option {
 // context counts from now on, also while the execution waits in the queue.)
 func WithTimeout(timeout time.Duration) Option {
 	return option(func(s *submission) error {
-		value, err := settingValue(limitSettings[0].id, &timeout)
-		s.Settings = append(s.Settings, capi.Setting{ID: limitSettings[0].id, Value: value})
+		value, err := settingValue(capi.SettingTimeout, &timeout)
+		s.Settings = append(s.Settings, capi.Setting{ID: capi.SettingTimeout, Value: value})
 		return err
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -274,4 +275,56 @@ func TestManyToolCallsAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// What scripts have sent waits in the library, and counts there: Go holds the calls that run, and no queue of its own.
+func TestWhatWaitsIsBounded(t *testing.T) {
+	for _, isolation := range []Isolation{IsolationThread, IsolationProcess} {
+		t.Run(isolation.String(), func(t *testing.T) {
+			const limit, each = 4 << 20, 1 << 20
+			cfg := Default()
+			cfg.Isolation, cfg.MinWorkers, cfg.MaxWorkers, cfg.MaxPendingBytes = isolation, 1, 1, limit
+			var held, most atomic.Int64
+			cfg.OnToolCall = func(ctx context.Context, args Args) (any, error) {
+				most.Store(max(most.Load(), held.Add(int64(len(args.cbor)))))
+				<-ctx.Done()
+				held.Add(-int64(len(args.cbor)))
+				return nil, ctx.Err()
+			}
+			pool := newPool(t, cfg)
+			source := "await Promise.all(Array.from({length: 50}, () => callTool('t', 'x'.repeat(1 << 20))))"
+			_, err := pool.Run(context.Background(), source)
+			wantIs(t, err, ErrToolCallLimit)
+			var e *Error
+			if !errors.As(err, &e) || e.Details.Setting != "max_pending_bytes" || e.Details.Limit != limit {
+				t.Errorf("it is %+v", e)
+			}
+			eventually(t, func() bool { return held.Load() == 0 })
+			if most.Load() > limit+each {
+				t.Errorf("Go held %d bytes of arguments", most.Load())
+			}
+		})
+	}
+}
+
+// A script stands still while its line is looked at, so lines do not pile up.
+func TestConsoleLinesDoNotPileUp(t *testing.T) {
+	var lines atomic.Int64
+	entered, leave := make(chan struct{}, 100), make(chan struct{})
+	pool := newPool(t, Config{MaxWorkers: 1, OnConsole: func(ConsoleLine) {
+		lines.Add(1)
+		entered <- struct{}{}
+		<-leave
+	}})
+	execution := pool.Submit(context.Background(), "for (let i = 0; i < 100; i++) console.log(i)")
+	for i := range int64(100) {
+		<-entered
+		if got := lines.Load(); got != i+1 {
+			t.Errorf("%d lines were there while line %d was looked at", got, i+1)
+		}
+		leave <- struct{}{}
+	}
+	if _, err := execution.Result(); err != nil {
+		t.Error(err)
+	}
 }

@@ -27,16 +27,10 @@ const (
 	KindError     Kind = 12
 )
 
-var kindNames = [...]string{
-	"undefined", "null", "bool", "number", "bigint", "string", "bytes", "date", "array", "map", "set", "object", "error",
-}
-
 // String is the name of the kind, such as "bigint".
 func (k Kind) String() string {
-	if k >= 0 && int(k) < len(kindNames) {
-		return kindNames[k]
-	}
-	return nameOr("", "Kind", int32(k))
+	return nameOr(nameIn(int(k), "undefined", "null", "bool", "number", "bigint", "string", "bytes", "date", "array", "map",
+		"set", "object", "error"), "Kind", int32(k))
 }
 
 // Value is a JavaScript value outside of its script: a copy, immutable, which any goroutine may use. The zero Value is

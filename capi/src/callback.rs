@@ -1,8 +1,14 @@
 //! The caller's half of a callback: its data and the finalizer that takes the data back.
 
 use std::ffi::c_void;
+use std::mem::MaybeUninit;
 
-use crate::boundary::guard;
+use enclave_core::Error;
+
+use crate::attempt::attempt;
+use crate::boundary::{guard, required};
+use crate::error::enclave_error_t;
+use crate::status::enclave_status_t;
 
 /// Takes back the `user_data` of a callback. It runs exactly once, when the library will not call the callback any
 /// more, also when the registration has failed, and possibly on a thread of the library. NULL where nothing is to be
@@ -40,4 +46,24 @@ impl Drop for Context {
             guard((), || unsafe { finalizer(self.user_data) });
         }
     }
+}
+
+/// Registers a callback: makes a handler of it and hands that to `put`. If that fails, the finalizer of the context runs.
+///
+/// # Safety
+///
+/// `callback` must be good for the data of `context` on any thread, until the context's finalizer has run.
+pub(crate) unsafe fn set_callback<C, H>(
+    callback: Option<C>,
+    context: Context,
+    error: Option<&mut MaybeUninit<*mut enclave_error_t>>,
+    handler: unsafe fn(C, Context) -> H,
+    put: impl FnOnce(H) -> Result<(), Error>,
+) -> enclave_status_t {
+    attempt(error, || {
+        let callback = required(callback, "callback")?;
+        // SAFETY: by the contract of this function.
+        let handler = unsafe { handler(callback, context) };
+        put(handler)
+    })
 }

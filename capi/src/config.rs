@@ -6,8 +6,9 @@ use std::path::PathBuf;
 
 use enclave_core::{ConsoleHandler, Error, Pool, PoolConfig, Preset, ToolHandler};
 
-use crate::boundary::{attempt, guard, required};
-use crate::callback::{Context, enclave_finalizer_fn};
+use crate::attempt::attempt;
+use crate::boundary::{guard, required};
+use crate::callback::{Context, enclave_finalizer_fn, set_callback};
 use crate::console::{self, enclave_console_fn};
 use crate::error::enclave_error_t;
 use crate::setting::{Overrides, enclave_setting_t};
@@ -187,13 +188,12 @@ pub unsafe extern "C" fn enclave_config_on_worker_recycled(
     finalizer: enclave_finalizer_fn,
 ) -> enclave_status_t {
     // SAFETY: the caller keeps the contract of callbacks.
-    let context = unsafe { Context::new(user_data, finalizer) };
-    attempt(None, || {
-        // SAFETY: as above.
-        let handler = unsafe { stats::recycle_handler(required(callback, "callback")?, context) };
-        required(config, "config")?.on_worker_recycled = Some(handler);
-        Ok(())
-    })
+    unsafe {
+        set_callback(callback, Context::new(user_data, finalizer), None, stats::recycle_handler, |handler| {
+            required(config, "config")?.on_worker_recycled = Some(handler);
+            Ok(())
+        })
+    }
 }
 
 /// Sets the callback that receives the pool's stats every `ENCLAVE_SETTING_STATS_INTERVAL_MS`, replacing an earlier
@@ -206,13 +206,12 @@ pub unsafe extern "C" fn enclave_config_on_stats_update(
     finalizer: enclave_finalizer_fn,
 ) -> enclave_status_t {
     // SAFETY: the caller keeps the contract of callbacks.
-    let context = unsafe { Context::new(user_data, finalizer) };
-    attempt(None, || {
-        // SAFETY: as above.
-        let handler = unsafe { stats::stats_handler(required(callback, "callback")?, context) };
-        required(config, "config")?.on_stats_update = Some(handler);
-        Ok(())
-    })
+    unsafe {
+        set_callback(callback, Context::new(user_data, finalizer), None, stats::stats_handler, |handler| {
+            required(config, "config")?.on_stats_update = Some(handler);
+            Ok(())
+        })
+    }
 }
 
 /// Sets the callback that receives the console lines of all executions, as they come, replacing an earlier one.
@@ -225,13 +224,12 @@ pub unsafe extern "C" fn enclave_config_on_console(
     finalizer: enclave_finalizer_fn,
 ) -> enclave_status_t {
     // SAFETY: the caller keeps the contract of callbacks.
-    let context = unsafe { Context::new(user_data, finalizer) };
-    attempt(None, || {
-        // SAFETY: as above.
-        let handler = unsafe { console::handler(required(callback, "callback")?, context) };
-        required(config, "config")?.on_console = Some(handler);
-        Ok(())
-    })
+    unsafe {
+        set_callback(callback, Context::new(user_data, finalizer), None, console::handler, |handler| {
+            required(config, "config")?.on_console = Some(handler);
+            Ok(())
+        })
+    }
 }
 
 /// Sets the callback that answers calls of tools without a callback of their own (`enclave_pool_register_tool`),
@@ -244,11 +242,10 @@ pub unsafe extern "C" fn enclave_config_on_tool_call(
     finalizer: enclave_finalizer_fn,
 ) -> enclave_status_t {
     // SAFETY: the caller keeps the contract of callbacks.
-    let context = unsafe { Context::new(user_data, finalizer) };
-    attempt(None, || {
-        // SAFETY: as above.
-        let handler = unsafe { tool::handler(required(callback, "callback")?, context) };
-        required(config, "config")?.on_tool_call = Some(handler);
-        Ok(())
-    })
+    unsafe {
+        set_callback(callback, Context::new(user_data, finalizer), None, tool::handler, |handler| {
+            required(config, "config")?.on_tool_call = Some(handler);
+            Ok(())
+        })
+    }
 }

@@ -1,6 +1,6 @@
 //! [`enclave_console_line_t`]: what a script has printed.
 
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
@@ -8,6 +8,7 @@ use enclave_core::{ConsoleHandler, ConsoleLevel, ConsoleLine};
 
 use crate::boundary::guard;
 use crate::callback::Context;
+use crate::pinned::{name_or_null, pinned};
 use crate::text::Lent;
 
 /// The level of a console line, in ascending order.
@@ -23,21 +24,13 @@ pub const ENCLAVE_CONSOLE_WARN: enclave_console_level_t = 3;
 /// `console.error`, `console.assert`.
 pub const ENCLAVE_CONSOLE_ERROR: enclave_console_level_t = 4;
 
-const NAMES: [(ConsoleLevel, &CStr); 5] = [
-    (ConsoleLevel::Debug, c"debug"),
-    (ConsoleLevel::Log, c"log"),
-    (ConsoleLevel::Info, c"info"),
-    (ConsoleLevel::Warn, c"warn"),
-    (ConsoleLevel::Error, c"error"),
-];
-
-const _: () = {
-    assert!(ENCLAVE_CONSOLE_DEBUG == ConsoleLevel::Debug as i32);
-    assert!(ENCLAVE_CONSOLE_LOG == ConsoleLevel::Log as i32);
-    assert!(ENCLAVE_CONSOLE_INFO == ConsoleLevel::Info as i32);
-    assert!(ENCLAVE_CONSOLE_WARN == ConsoleLevel::Warn as i32);
-    assert!(ENCLAVE_CONSOLE_ERROR == ConsoleLevel::Error as i32);
-};
+pinned! { ConsoleLevel as enclave_console_level_t:
+    ENCLAVE_CONSOLE_DEBUG = Debug,
+    ENCLAVE_CONSOLE_LOG = Log,
+    ENCLAVE_CONSOLE_INFO = Info,
+    ENCLAVE_CONSOLE_WARN = Warn,
+    ENCLAVE_CONSOLE_ERROR = Error,
+}
 
 /// One console call of a script, formatted. Made by the library, which may append fields.
 #[repr(C)]
@@ -113,8 +106,5 @@ pub(crate) unsafe fn handler(
 /// The name of a level, such as `"warn"`; NULL for a number that is none. Never freed.
 #[unsafe(no_mangle)]
 pub extern "C" fn enclave_console_level_name(level: enclave_console_level_t) -> *const c_char {
-    guard(std::ptr::null(), || {
-        let name = NAMES.iter().find(|(known, _)| *known as i32 == level);
-        name.map_or(std::ptr::null(), |(_, name)| name.as_ptr())
-    })
+    guard(std::ptr::null(), || name_or_null(ConsoleLevel::from_number(level).map(ConsoleLevel::c_name)))
 }

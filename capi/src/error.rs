@@ -9,6 +9,7 @@ use crate::boundary::guard;
 use crate::setting::{self, enclave_setting_t};
 use crate::status::{ENCLAVE_INVALID_ARGUMENT, enclave_status_t};
 use crate::text::{Lent, lend};
+use crate::units;
 
 /// Why a call or an execution failed. Immutable; may be read from any thread. An owned one is freed with
 /// `enclave_error_free`, one lent by an outcome lives as long as the outcome.
@@ -17,6 +18,7 @@ use crate::text::{Lent, lend};
 /// or 0; which statuses have it, its documentation says.
 pub struct enclave_error_t {
     error: Error,
+    facts: Facts,
     message: Lent,
     name: Option<Lent>,
     script_message: Option<Lent>,
@@ -49,40 +51,65 @@ impl enclave_error_t {
             source_line: lent(script.and_then(|script| script.source_line.as_ref())),
             field,
             path,
+            facts: facts(&error),
             error,
         }
     }
+}
 
-    /// The setting whose limit was passed or whose value is wrong, and that limit.
-    fn limit(&self) -> Option<(enclave_setting_t, u64)> {
-        let ms = |limit: &std::time::Duration| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-        match &self.error {
-            Error::Timeout { limit } => Some((setting::ENCLAVE_SETTING_TIMEOUT_MS, ms(limit))),
-            Error::CpuLimit { limit } => Some((setting::ENCLAVE_SETTING_CPU_TIME_LIMIT_MS, ms(limit))),
-            Error::MemoryLimit { limit, .. } => Some((setting::ENCLAVE_SETTING_MEMORY_LIMIT_PER_WORKER, *limit)),
-            Error::ConsoleLimit { limit, unit: LimitUnit::Bytes } => {
-                Some((setting::ENCLAVE_SETTING_MAX_CONSOLE_OUTPUT, *limit))
-            }
-            Error::ConsoleLimit { limit, .. } => Some((setting::ENCLAVE_SETTING_MAX_CONSOLE_CALLS, *limit)),
-            Error::ToolCallLimit { limit, unit: LimitUnit::PendingToolCalls, .. } => {
-                Some((setting::ENCLAVE_SETTING_MAX_PENDING_TOOL_CALLS, *limit))
-            }
-            Error::ToolCallLimit { limit, unit: LimitUnit::PendingBytes, .. } => {
-                Some((setting::ENCLAVE_SETTING_MAX_PENDING_BYTES, *limit))
-            }
-            Error::ToolCallLimit { limit, .. } => Some((setting::ENCLAVE_SETTING_MAX_TOOL_CALLS, *limit)),
-            Error::MessageFlood { limit } => {
-                Some((setting::ENCLAVE_SETTING_MAX_MESSAGES_PER_SECOND, u64::from(*limit)))
-            }
-            Error::MessageTooLarge { limit, .. } => Some((setting::ENCLAVE_SETTING_MAX_MESSAGE_SIZE, *limit)),
-            _ => None,
+/// The numbers of an error; what it does not have is 0.
+#[derive(Clone, Copy, Default)]
+struct Facts {
+    /// The setting whose limit was passed, and that limit.
+    setting: enclave_setting_t,
+    limit: u64,
+    used_bytes: u64,
+    queue_size: u64,
+    retry_after_ms: u64,
+    waited_ms: u64,
+    signal: i32,
+}
+
+fn facts(error: &Error) -> Facts {
+    let limit = |setting, limit| Facts { setting, limit, ..Facts::default() };
+    match error {
+        Error::Timeout { limit: time } => limit(setting::ENCLAVE_SETTING_TIMEOUT_MS, units::ms(*time)),
+        Error::CpuLimit { limit: time } => limit(setting::ENCLAVE_SETTING_CPU_TIME_LIMIT_MS, units::ms(*time)),
+        Error::MemoryLimit { limit: bytes, used } => {
+            Facts { used_bytes: *used, ..limit(setting::ENCLAVE_SETTING_MEMORY_LIMIT_PER_WORKER, *bytes) }
         }
+        Error::ConsoleLimit { limit: most, unit: LimitUnit::Bytes } => {
+            limit(setting::ENCLAVE_SETTING_MAX_CONSOLE_OUTPUT, *most)
+        }
+        Error::ConsoleLimit { limit: most, .. } => limit(setting::ENCLAVE_SETTING_MAX_CONSOLE_CALLS, *most),
+        Error::ToolCallLimit { limit: most, unit: LimitUnit::PendingToolCalls, .. } => {
+            limit(setting::ENCLAVE_SETTING_MAX_PENDING_TOOL_CALLS, *most)
+        }
+        Error::ToolCallLimit { limit: bytes, unit: LimitUnit::PendingBytes, used } => {
+            Facts { used_bytes: *used, ..limit(setting::ENCLAVE_SETTING_MAX_PENDING_BYTES, *bytes) }
+        }
+        Error::ToolCallLimit { limit: most, .. } => limit(setting::ENCLAVE_SETTING_MAX_TOOL_CALLS, *most),
+        Error::MessageFlood { limit: most } => {
+            limit(setting::ENCLAVE_SETTING_MAX_MESSAGES_PER_SECOND, u64::from(*most))
+        }
+        Error::MessageTooLarge { limit: bytes, .. } => limit(setting::ENCLAVE_SETTING_MAX_MESSAGE_SIZE, *bytes),
+        Error::QueueFull { queue_size, retry_after } => {
+            Facts { queue_size: *queue_size as u64, retry_after_ms: units::ms(*retry_after).max(1), ..Facts::default() }
+        }
+        Error::QueueTimeout { waited } => Facts { waited_ms: units::ms(*waited), ..Facts::default() },
+        Error::WorkerCrashed { signal, .. } => Facts { signal: *signal, ..Facts::default() },
+        _ => Facts::default(),
     }
 }
 
 /// Reads something of an error; `fallback` is the answer for NULL.
 fn read<T: Copy>(error: Option<&enclave_error_t>, fallback: T, read: impl FnOnce(&Error) -> Option<T>) -> T {
     guard(fallback, || error.and_then(|error| read(&error.error)).unwrap_or(fallback))
+}
+
+/// A number of an error, 0 of NULL.
+fn fact<T: Default>(error: Option<&enclave_error_t>, read: impl FnOnce(&Facts) -> T) -> T {
+    guard(T::default(), || error.map(|error| read(&error.facts)).unwrap_or_default())
 }
 
 /// Frees an owned error; NULL is fine.
@@ -197,61 +224,42 @@ pub extern "C" fn enclave_error_path(
 /// that was passed; it says the unit of `enclave_error_limit`. Else `ENCLAVE_SETTING_NONE`.
 #[unsafe(no_mangle)]
 pub extern "C" fn enclave_error_setting(error: Option<&enclave_error_t>) -> enclave_setting_t {
-    guard(setting::ENCLAVE_SETTING_NONE, || {
-        error.and_then(enclave_error_t::limit).map_or(setting::ENCLAVE_SETTING_NONE, |(setting, _)| setting)
-    })
+    fact(error, |facts| facts.setting)
 }
 
 /// The limit that was passed, in the unit of `enclave_error_setting`: milliseconds, bytes or a count.
 #[unsafe(no_mangle)]
 pub extern "C" fn enclave_error_limit(error: Option<&enclave_error_t>) -> u64 {
-    guard(0, || error.and_then(enclave_error_t::limit).map_or(0, |(_, limit)| limit))
+    fact(error, |facts| facts.limit)
 }
 
 /// MEMORY_LIMIT, and TOOL_CALL_LIMIT where the setting is `max_pending_bytes`: bytes in use when the limit was seen to be
 /// passed, a refused request included.
 #[unsafe(no_mangle)]
 pub extern "C" fn enclave_error_used_bytes(error: Option<&enclave_error_t>) -> u64 {
-    read(error, 0, |error| match error {
-        Error::MemoryLimit { used, .. } | Error::ToolCallLimit { used, unit: LimitUnit::PendingBytes, .. } => {
-            Some(*used)
-        }
-        _ => None,
-    })
+    fact(error, |facts| facts.used_bytes)
 }
 
 /// QUEUE_FULL: executions waiting.
 #[unsafe(no_mangle)]
 pub extern "C" fn enclave_error_queue_size(error: Option<&enclave_error_t>) -> u64 {
-    read(error, 0, |error| match error {
-        Error::QueueFull { queue_size, .. } => Some(*queue_size as u64),
-        _ => None,
-    })
+    fact(error, |facts| facts.queue_size)
 }
 
 /// QUEUE_FULL: milliseconds until a place may be free, judged by the recent pace; at least 1.
 #[unsafe(no_mangle)]
 pub extern "C" fn enclave_error_retry_after_ms(error: Option<&enclave_error_t>) -> u64 {
-    read(error, 0, |error| match error {
-        Error::QueueFull { retry_after, .. } => Some((retry_after.as_millis() as u64).max(1)),
-        _ => None,
-    })
+    fact(error, |facts| facts.retry_after_ms)
 }
 
 /// QUEUE_TIMEOUT: milliseconds waited in the queue.
 #[unsafe(no_mangle)]
 pub extern "C" fn enclave_error_waited_ms(error: Option<&enclave_error_t>) -> u64 {
-    read(error, 0, |error| match error {
-        Error::QueueTimeout { waited } => Some(waited.as_millis() as u64),
-        _ => None,
-    })
+    fact(error, |facts| facts.waited_ms)
 }
 
 /// WORKER_CRASHED: the signal that ended the worker; 0 if it was none.
 #[unsafe(no_mangle)]
 pub extern "C" fn enclave_error_signal(error: Option<&enclave_error_t>) -> i32 {
-    read(error, 0, |error| match error {
-        Error::WorkerCrashed { signal, .. } => *signal,
-        _ => None,
-    })
+    fact(error, |facts| facts.signal)
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use enclave_core::{Execution, MAX_DURATION};
 
-use crate::boundary::{attempt, guard, required};
+use crate::attempt::attempt;
+use crate::boundary::{guard, required};
 use crate::error::enclave_error_t;
 use crate::outcome::enclave_outcome_t;
 use crate::status::enclave_status_t;

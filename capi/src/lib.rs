@@ -6,7 +6,7 @@
 //! * **Ownership is in the signature.** `Option<Box<T>>` takes, `Option<&T>` borrows, `Option<&mut T>` borrows alone,
 //!   `Option<&mut MaybeUninit<T>>` is a place to write to, which may hold anything; NULL is `None` of each. A function
 //!   is `unsafe` only where its signature cannot say all: text as pointer and length, and callbacks.
-//! * **No panic gets out**: every body runs inside `boundary::guard` or `boundary::attempt`.
+//! * **No panic gets out**: every body runs inside `boundary::guard` or `attempt::attempt`.
 //! * **Nothing is global**, nor thread-local: a thread may make one call and another the next.
 //! * **A callback is a function, its data and a finalizer**: `callback::Context` owns the last two and runs the
 //!   finalizer when the last user is gone, which is also what happens when a registration fails.
@@ -14,7 +14,10 @@
 #![allow(non_camel_case_types, reason = "types have their C names, so that the header needs no renaming")]
 #![allow(clippy::missing_safety_doc, reason = "the header's first page is the contract of all unsafe functions")]
 
+mod attempt;
 mod boundary;
+mod pinned;
+mod units;
 
 // The sections of the header, in its order (the empty lines keep it).
 pub mod version;

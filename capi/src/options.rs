@@ -5,10 +5,12 @@ use std::mem::MaybeUninit;
 
 use enclave_core::{Error, ExecutionLimits, ExecutionOptions, SourceKind, Value};
 
-use crate::boundary::{attempt, guard, required};
-use crate::callback::{Context, enclave_finalizer_fn};
+use crate::attempt::attempt;
+use crate::boundary::{guard, required};
+use crate::callback::{Context, enclave_finalizer_fn, set_callback};
 use crate::console::{self, enclave_console_fn};
 use crate::error::enclave_error_t;
+use crate::pinned::pinned;
 use crate::setting::{Overrides, enclave_setting_t};
 use crate::status::enclave_status_t;
 use crate::text::{bytes, text};
@@ -25,6 +27,12 @@ pub const ENCLAVE_SOURCE_AUTO: enclave_source_kind_t = 0;
 pub const ENCLAVE_SOURCE_SCRIPT: enclave_source_kind_t = 1;
 /// The body of an async function: the result is what it returns.
 pub const ENCLAVE_SOURCE_FUNCTION: enclave_source_kind_t = 2;
+
+pinned! { SourceKind as enclave_source_kind_t:
+    ENCLAVE_SOURCE_AUTO = Auto,
+    ENCLAVE_SOURCE_SCRIPT = Script,
+    ENCLAVE_SOURCE_FUNCTION = Function,
+}
 
 /// Settings of one execution. They may serve any number of executions, also at once, and may be changed or freed as
 /// soon as an execution is submitted. Changed by one thread at a time.
@@ -79,12 +87,8 @@ pub extern "C" fn enclave_options_set_kind(
     kind: enclave_source_kind_t,
 ) -> enclave_status_t {
     attempt(None, || {
-        required(options, "options")?.options.kind = match kind {
-            ENCLAVE_SOURCE_AUTO => SourceKind::Auto,
-            ENCLAVE_SOURCE_SCRIPT => SourceKind::Script,
-            ENCLAVE_SOURCE_FUNCTION => SourceKind::Function,
-            _ => return Err(Error::invalid_argument("kind", format!("is {kind}; accepted are ENCLAVE_SOURCE_*"))),
-        };
+        required(options, "options")?.options.kind = SourceKind::from_number(kind)
+            .ok_or_else(|| Error::invalid_argument("kind", format!("is {kind}; accepted are ENCLAVE_SOURCE_*")))?;
         Ok(())
     })
 }
@@ -183,13 +187,12 @@ pub unsafe extern "C" fn enclave_options_on_console(
     finalizer: enclave_finalizer_fn,
 ) -> enclave_status_t {
     // SAFETY: the caller keeps the contract of callbacks.
-    let context = unsafe { Context::new(user_data, finalizer) };
-    attempt(None, || {
-        // SAFETY: as above.
-        let handler = unsafe { console::handler(required(callback, "callback")?, context) };
-        required(options, "options")?.options.on_console = Some(handler);
-        Ok(())
-    })
+    unsafe {
+        set_callback(callback, Context::new(user_data, finalizer), None, console::handler, |handler| {
+            required(options, "options")?.options.on_console = Some(handler);
+            Ok(())
+        })
+    }
 }
 
 /// Adds a tool of this execution alone, in place of one of the same name, beside those of the pool and in place of one of
@@ -205,17 +208,16 @@ pub unsafe extern "C" fn enclave_options_add_tool(
     finalizer: enclave_finalizer_fn,
     error: Option<&mut MaybeUninit<*mut enclave_error_t>>,
 ) -> enclave_status_t {
-    // SAFETY: the caller keeps the contract of callbacks.
-    let context = unsafe { Context::new(user_data, finalizer) };
-    attempt(error, || {
-        // SAFETY: the caller keeps the contracts of text and of callbacks.
-        let (name, handler) =
-            unsafe { (text(name, name_len, "name")?, tool::handler(required(callback, "callback")?, context)) };
-        let tools = &mut required(options, "options")?.options.tools;
-        tools.retain(|(known, _)| known != name);
-        tools.push((name.to_owned(), handler));
-        Ok(())
-    })
+    // SAFETY: the caller keeps the contracts of text and of callbacks.
+    unsafe {
+        set_callback(callback, Context::new(user_data, finalizer), error, tool::handler, |handler| {
+            let name = text(name, name_len, "name")?;
+            let tools = &mut required(options, "options")?.options.tools;
+            tools.retain(|(known, _)| known != name);
+            tools.push((name.to_owned(), handler));
+            Ok(())
+        })
+    }
 }
 
 /// Sets the callback that answers all tool calls of the execution, instead of the pool's and of
@@ -228,11 +230,10 @@ pub unsafe extern "C" fn enclave_options_on_tool_call(
     finalizer: enclave_finalizer_fn,
 ) -> enclave_status_t {
     // SAFETY: the caller keeps the contract of callbacks.
-    let context = unsafe { Context::new(user_data, finalizer) };
-    attempt(None, || {
-        // SAFETY: as above.
-        let handler = unsafe { tool::handler(required(callback, "callback")?, context) };
-        required(options, "options")?.options.tool_handler = Some(handler);
-        Ok(())
-    })
+    unsafe {
+        set_callback(callback, Context::new(user_data, finalizer), None, tool::handler, |handler| {
+            required(options, "options")?.options.tool_handler = Some(handler);
+            Ok(())
+        })
+    }
 }

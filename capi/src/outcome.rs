@@ -8,6 +8,7 @@ use crate::boundary::guard;
 use crate::console::{Line, enclave_console_line_t};
 use crate::error::enclave_error_t;
 use crate::status::{ENCLAVE_INVALID_ARGUMENT, ENCLAVE_OK, enclave_status_t};
+use crate::units::ns;
 use crate::value::enclave_value_t;
 
 /// How an execution ended. Immutable; may be read from any thread. Owned by the caller; what its accessors give is
@@ -44,7 +45,6 @@ pub struct enclave_execution_stats_t {
 
 impl enclave_execution_stats_t {
     fn new(stats: &ExecutionStats) -> Self {
-        let ns = |time: std::time::Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         enclave_execution_stats_t {
             size: size_of::<Self>(),
             execution_id: stats.execution_id,

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use enclave_core::{Error, Execution, ExecutionOptions, MAX_DURATION, Outcome, Pool, PoolConfig, Source};
 
-use crate::boundary::{attempt, caught, guard, put, required};
-use crate::callback::{Context, enclave_finalizer_fn};
+use crate::attempt::attempt;
+use crate::boundary::{caught, guard, put, required};
+use crate::callback::{Context, enclave_finalizer_fn, set_callback};
 use crate::config::enclave_config_t;
 use crate::error::enclave_error_t;
 use crate::execution::{enclave_complete_fn, enclave_execution_t, time_to_wait};
@@ -92,14 +93,12 @@ pub unsafe extern "C" fn enclave_pool_register_tool(
     finalizer: enclave_finalizer_fn,
     error: Option<&mut MaybeUninit<*mut enclave_error_t>>,
 ) -> enclave_status_t {
-    // SAFETY: the caller keeps the contract of callbacks.
-    let context = unsafe { Context::new(user_data, finalizer) };
-    attempt(error, || {
-        // SAFETY: the caller keeps the contracts of text and of callbacks.
-        let (name, handler) =
-            unsafe { (text(name, name_len, "name")?, tool::handler(required(callback, "callback")?, context)) };
-        required(pool, "pool")?.pool.register_tool(name, handler)
-    })
+    // SAFETY: the caller keeps the contracts of text and of callbacks.
+    unsafe {
+        set_callback(callback, Context::new(user_data, finalizer), error, tool::handler, |handler| {
+            required(pool, "pool")?.pool.register_tool(text(name, name_len, "name")?, handler)
+        })
+    }
 }
 
 /// Submits a script and returns at once. `options` may be NULL. When the execution has its outcome, `callback` (may be
@@ -161,10 +160,10 @@ unsafe fn submit(
     context: Context,
     execution: Option<&mut MaybeUninit<*mut enclave_execution_t>>,
     error: Option<&mut MaybeUninit<*mut enclave_error_t>>,
-    submit: impl FnOnce(&Pool, ExecutionOptions, OnComplete) -> Result<Execution, Error>,
+    begin: impl FnOnce(&Pool, ExecutionOptions, OnComplete) -> Result<Execution, Error>,
 ) -> enclave_status_t {
     attempt(error, || {
-        let submit = || {
+        let start = || {
             let pool = required(pool, "pool")?;
             let options = pool.options(options)?;
             let on_complete = move |outcome| {
@@ -175,11 +174,11 @@ unsafe fn submit(
                     unsafe { callback(context.user_data(), outcome) }
                 }
             };
-            submit(&pool.pool, options, Box::new(on_complete))
+            begin(&pool.pool, options, Box::new(on_complete))
         };
         match execution {
-            Some(_) => put(execution, "execution", || submit().map(enclave_execution_t::new)),
-            None => submit().map(drop),
+            Some(_) => put(execution, "execution", || start().map(enclave_execution_t::new)),
+            None => start().map(drop),
         }
     })
 }
@@ -270,11 +269,10 @@ pub unsafe extern "C" fn enclave_pool_submit_compile(
     callback: enclave_complete_fn,
     user_data: *mut c_void,
     finalizer: enclave_finalizer_fn,
-    script: Option<&mut MaybeUninit<*mut enclave_script_t>>,
+    mut script: Option<&mut MaybeUninit<*mut enclave_script_t>>,
     execution: Option<&mut MaybeUninit<*mut enclave_execution_t>>,
     error: Option<&mut MaybeUninit<*mut enclave_error_t>>,
 ) -> enclave_status_t {
-    let mut script = script;
     if let Some(script) = &mut script {
         script.write(std::ptr::null_mut());
     }

@@ -10,7 +10,8 @@ use std::time::Duration;
 use enclave_core::{Error, ExecutionLimits, Isolation, PoolConfig};
 
 use crate::boundary::guard;
-use crate::text;
+use crate::pinned::pinned;
+use crate::{text, units};
 
 /// What can be set: one of the constants below. A number is milliseconds where the name ends in `_MS`, bytes where
 /// the text says so, a count, or 0 and 1. From 100 on they are limits of an execution: a config has them for all
@@ -24,10 +25,10 @@ pub const ENCLAVE_ISOLATION_THREAD: enclave_isolation_t = 0;
 /// A sandboxed child process.
 pub const ENCLAVE_ISOLATION_PROCESS: enclave_isolation_t = 1;
 
-const _: () = {
-    assert!(ENCLAVE_ISOLATION_THREAD == Isolation::Thread as i32);
-    assert!(ENCLAVE_ISOLATION_PROCESS == Isolation::Process as i32);
-};
+pinned! { Isolation as enclave_isolation_t:
+    ENCLAVE_ISOLATION_THREAD = Thread,
+    ENCLAVE_ISOLATION_PROCESS = Process,
+}
 
 /// No setting.
 pub const ENCLAVE_SETTING_NONE: enclave_setting_t = 0;
@@ -115,58 +116,62 @@ enum Field {
     Limit(fn(&ExecutionLimits) -> u64, fn(&mut ExecutionLimits, Given) -> Result<(), Error>),
 }
 
-#[rustfmt::skip]
-static SETTINGS: &[Setting] = &[
-    pool(ENCLAVE_SETTING_ISOLATION, c"isolation", |c| c.isolation as u64, |c, v| v.isolation().map(|v| c.isolation = v)),
-    pool(ENCLAVE_SETTING_MIN_WORKERS, c"min_workers", |c| c.min_workers as u64, |c, v| v.size().map(|v| c.min_workers = v)),
-    pool(ENCLAVE_SETTING_MAX_WORKERS, c"max_workers", |c| c.max_workers as u64, |c, v| v.size().map(|v| c.max_workers = v)),
-    pool(ENCLAVE_SETTING_MEMORY_LIMIT_PER_WORKER, c"memory_limit_per_worker", |c| c.memory_limit_per_worker, |c, v| v.long().map(|v| c.memory_limit_per_worker = v)),
-    pool(ENCLAVE_SETTING_MAX_EXECUTIONS_PER_WORKER, c"max_executions_per_worker", |c| c.max_executions_per_worker, |c, v| v.long().map(|v| c.max_executions_per_worker = v)),
-    pool(ENCLAVE_SETTING_MAX_QUEUE_SIZE, c"max_queue_size", |c| c.max_queue_size as u64, |c, v| v.size().map(|v| c.max_queue_size = v)),
-    pool(ENCLAVE_SETTING_QUEUE_TIMEOUT_MS, c"queue_timeout_ms", |c| ms(c.queue_timeout), |c, v| v.ms().map(|v| c.queue_timeout = v)),
-    pool(ENCLAVE_SETTING_MAX_MESSAGES_PER_SECOND, c"max_messages_per_second", |c| c.max_messages_per_second.into(), |c, v| v.int().map(|v| c.max_messages_per_second = v)),
-    pool(ENCLAVE_SETTING_IDLE_TIMEOUT_MS, c"idle_timeout_ms", |c| ms(c.idle_timeout), |c, v| v.ms().map(|v| c.idle_timeout = v)),
-    pool(ENCLAVE_SETTING_GRACEFUL_SHUTDOWN_TIMEOUT_MS, c"graceful_shutdown_timeout_ms", |c| ms(c.graceful_shutdown_timeout), |c, v| v.ms().map(|v| c.graceful_shutdown_timeout = v)),
-    pool(ENCLAVE_SETTING_MAX_MESSAGE_SIZE, c"max_message_size", |c| c.max_message_size, |c, v| v.long().map(|v| c.max_message_size = v)),
-    pool(ENCLAVE_SETTING_MAX_PENDING_TOOL_CALLS, c"max_pending_tool_calls", |c| c.max_pending_tool_calls.into(), |c, v| v.int().map(|v| c.max_pending_tool_calls = v)),
-    pool(ENCLAVE_SETTING_WARM_ON_INIT, c"warm_on_init", |c| c.warm_on_init.into(), |c, v| v.flag().map(|v| c.warm_on_init = v)),
-    pool(ENCLAVE_SETTING_STATS_INTERVAL_MS, c"stats_interval_ms", |c| ms(c.stats_interval), |c, v| v.ms().map(|v| c.stats_interval = v)),
-    pool(ENCLAVE_SETTING_JIT, c"jit", |c| c.jit.into(), |c, v| v.flag().map(|v| c.jit = v)),
-    pool(ENCLAVE_SETTING_REQUIRE_SANDBOX, c"require_sandbox", |c| c.require_sandbox.into(), |c, v| v.flag().map(|v| c.require_sandbox = v)),
-    pool(ENCLAVE_SETTING_REQUIRE_SECCOMP, c"require_seccomp", |c| c.require_seccomp.into(), |c, v| v.flag().map(|v| c.require_seccomp = v)),
-    limit(ENCLAVE_SETTING_TIMEOUT_MS, c"timeout_ms", |l| ms(l.timeout), |l, v| v.ms().map(|v| l.timeout = v)),
-    limit(ENCLAVE_SETTING_CPU_TIME_LIMIT_MS, c"cpu_time_limit_ms", |l| l.cpu_time_limit.map_or(0, ms), |l, v| v.ms().map(|v| l.cpu_time_limit = (!v.is_zero()).then_some(v))),
-    limit(ENCLAVE_SETTING_MAX_TOOL_CALLS, c"max_tool_calls", |l| l.max_tool_calls.into(), |l, v| v.int().map(|v| l.max_tool_calls = v)),
-    limit(ENCLAVE_SETTING_MAX_CONSOLE_CALLS, c"max_console_calls", |l| l.max_console_calls.into(), |l, v| v.int().map(|v| l.max_console_calls = v)),
-    limit(ENCLAVE_SETTING_MAX_CONSOLE_OUTPUT, c"max_console_output", |l| l.max_console_output, |l, v| v.long().map(|v| l.max_console_output = v)),
-    limit(ENCLAVE_SETTING_MAX_VALUE_DEPTH, c"max_value_depth", |l| l.max_value_depth.into(), |l, v| v.int().map(|v| l.max_value_depth = v)),
-    limit(ENCLAVE_SETTING_SANITIZE_STACK_TRACES, c"sanitize_stack_traces", |l| l.sanitize_stack_traces.into(), |l, v| v.flag().map(|v| l.sanitize_stack_traces = v)),
-    limit(ENCLAVE_SETTING_BLOCK_TIMING_APIS, c"block_timing_apis", |l| l.block_timing_apis.into(), |l, v| v.flag().map(|v| l.block_timing_apis = v)),
-    limit(ENCLAVE_SETTING_ALLOW_CODE_GENERATION, c"allow_code_generation", |l| l.allow_code_generation.into(), |l, v| v.flag().map(|v| l.allow_code_generation = v)),
-    limit(ENCLAVE_SETTING_ALLOW_WASM, c"allow_wasm", |l| l.allow_wasm.into(), |l, v| v.flag().map(|v| l.allow_wasm = v)),
-    limit(ENCLAVE_SETTING_MAX_PENDING_BYTES, c"max_pending_bytes", |l| l.max_pending_bytes, |l, v| v.long().map(|v| l.max_pending_bytes = v)),
-];
-
-const fn pool(
-    id: enclave_setting_t,
-    name: &'static CStr,
-    get: fn(&PoolConfig) -> u64,
-    set: fn(&mut PoolConfig, Given) -> Result<(), Error>,
-) -> Setting {
-    Setting { id, name, field: Field::Pool(get, set) }
+/// Makes the table: each row is a constant, its name at the C edge, the field of core that it stands for, and the type
+/// that turns the field into a number and back.
+macro_rules! settings {
+    ($($constant:ident $name:literal $of:ident.$field:ident: $kind:ident,)+) => {
+        static SETTINGS: &[Setting] = &[$(Setting {
+            id: $constant,
+            name: match CStr::from_bytes_with_nul(concat!($name, "\0").as_bytes()) {
+                Ok(name) => name,
+                Err(_) => unreachable!(),
+            },
+            field: settings!(@$of $field $kind),
+        },)+];
+    };
+    (@pool $field:ident $kind:ident) => {
+        Field::Pool(|config| $kind::read(&config.$field), |config, given| {
+            config.$field = $kind::write(given)?;
+            Ok(())
+        })
+    };
+    (@limit $field:ident $kind:ident) => {
+        Field::Limit(|limits| $kind::read(&limits.$field), |limits, given| {
+            limits.$field = $kind::write(given)?;
+            Ok(())
+        })
+    };
 }
 
-const fn limit(
-    id: enclave_setting_t,
-    name: &'static CStr,
-    get: fn(&ExecutionLimits) -> u64,
-    set: fn(&mut ExecutionLimits, Given) -> Result<(), Error>,
-) -> Setting {
-    Setting { id, name, field: Field::Limit(get, set) }
-}
-
-fn ms(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+settings! {
+    ENCLAVE_SETTING_ISOLATION "isolation" pool.isolation: isolation,
+    ENCLAVE_SETTING_MIN_WORKERS "min_workers" pool.min_workers: size,
+    ENCLAVE_SETTING_MAX_WORKERS "max_workers" pool.max_workers: size,
+    ENCLAVE_SETTING_MEMORY_LIMIT_PER_WORKER "memory_limit_per_worker" pool.memory_limit_per_worker: long,
+    ENCLAVE_SETTING_MAX_EXECUTIONS_PER_WORKER "max_executions_per_worker" pool.max_executions_per_worker: long,
+    ENCLAVE_SETTING_MAX_QUEUE_SIZE "max_queue_size" pool.max_queue_size: size,
+    ENCLAVE_SETTING_QUEUE_TIMEOUT_MS "queue_timeout_ms" pool.queue_timeout: ms,
+    ENCLAVE_SETTING_MAX_MESSAGES_PER_SECOND "max_messages_per_second" pool.max_messages_per_second: int,
+    ENCLAVE_SETTING_IDLE_TIMEOUT_MS "idle_timeout_ms" pool.idle_timeout: ms,
+    ENCLAVE_SETTING_GRACEFUL_SHUTDOWN_TIMEOUT_MS "graceful_shutdown_timeout_ms" pool.graceful_shutdown_timeout: ms,
+    ENCLAVE_SETTING_MAX_MESSAGE_SIZE "max_message_size" pool.max_message_size: long,
+    ENCLAVE_SETTING_MAX_PENDING_TOOL_CALLS "max_pending_tool_calls" pool.max_pending_tool_calls: int,
+    ENCLAVE_SETTING_WARM_ON_INIT "warm_on_init" pool.warm_on_init: flag,
+    ENCLAVE_SETTING_STATS_INTERVAL_MS "stats_interval_ms" pool.stats_interval: ms,
+    ENCLAVE_SETTING_JIT "jit" pool.jit: flag,
+    ENCLAVE_SETTING_REQUIRE_SANDBOX "require_sandbox" pool.require_sandbox: flag,
+    ENCLAVE_SETTING_REQUIRE_SECCOMP "require_seccomp" pool.require_seccomp: flag,
+    ENCLAVE_SETTING_TIMEOUT_MS "timeout_ms" limit.timeout: ms,
+    ENCLAVE_SETTING_CPU_TIME_LIMIT_MS "cpu_time_limit_ms" limit.cpu_time_limit: optional_ms,
+    ENCLAVE_SETTING_MAX_TOOL_CALLS "max_tool_calls" limit.max_tool_calls: int,
+    ENCLAVE_SETTING_MAX_CONSOLE_CALLS "max_console_calls" limit.max_console_calls: int,
+    ENCLAVE_SETTING_MAX_CONSOLE_OUTPUT "max_console_output" limit.max_console_output: long,
+    ENCLAVE_SETTING_MAX_VALUE_DEPTH "max_value_depth" limit.max_value_depth: int,
+    ENCLAVE_SETTING_SANITIZE_STACK_TRACES "sanitize_stack_traces" limit.sanitize_stack_traces: flag,
+    ENCLAVE_SETTING_BLOCK_TIMING_APIS "block_timing_apis" limit.block_timing_apis: flag,
+    ENCLAVE_SETTING_ALLOW_CODE_GENERATION "allow_code_generation" limit.allow_code_generation: flag,
+    ENCLAVE_SETTING_ALLOW_WASM "allow_wasm" limit.allow_wasm: flag,
+    ENCLAVE_SETTING_MAX_PENDING_BYTES "max_pending_bytes" limit.max_pending_bytes: long,
 }
 
 impl Setting {
@@ -221,42 +226,48 @@ struct Given {
 }
 
 impl Given {
-    fn long(self) -> Result<u64, Error> {
-        Ok(self.value)
-    }
-
-    fn size(self) -> Result<usize, Error> {
-        usize::try_from(self.value).map_err(|_| self.refuse(format!("at most {}", usize::MAX)))
-    }
-
-    fn int(self) -> Result<u32, Error> {
-        u32::try_from(self.value).map_err(|_| self.refuse(format!("at most {}", u32::MAX)))
-    }
-
-    fn ms(self) -> Result<Duration, Error> {
-        Ok(Duration::from_millis(self.value))
-    }
-
-    fn flag(self) -> Result<bool, Error> {
-        match self.value {
-            0 => Ok(false),
-            1 => Ok(true),
-            _ => Err(self.refuse("0 and 1".into())),
-        }
-    }
-
-    fn isolation(self) -> Result<Isolation, Error> {
-        match i32::try_from(self.value) {
-            Ok(ENCLAVE_ISOLATION_THREAD) => Ok(Isolation::Thread),
-            Ok(ENCLAVE_ISOLATION_PROCESS) => Ok(Isolation::Process),
-            _ => Err(self.refuse("0 (thread) and 1 (process)".into())),
-        }
-    }
-
-    fn refuse(&self, accepted: String) -> Error {
+    fn refuse(&self, accepted: impl std::fmt::Display) -> Error {
         Error::invalid_argument(self.name, format!("is {}; accepted is {accepted}", self.value))
     }
 }
+
+/// How a field of a type becomes a number, and a number such a field.
+macro_rules! kind {
+    ($kind:ident: $type:ty, |$field:ident| $read:expr, |$given:ident| $write:expr) => {
+        mod $kind {
+            use super::*;
+
+            pub(super) fn read($field: &$type) -> u64 {
+                $read
+            }
+
+            pub(super) fn write($given: Given) -> Result<$type, Error> {
+                $write
+            }
+        }
+    };
+}
+
+kind!(long: u64, |field| *field, |given| Ok(given.value));
+kind!(size: usize, |field| *field as u64, |given| {
+    usize::try_from(given.value).map_err(|_| given.refuse(format_args!("at most {}", usize::MAX)))
+});
+kind!(int: u32, |field| (*field).into(), |given| {
+    u32::try_from(given.value).map_err(|_| given.refuse(format_args!("at most {}", u32::MAX)))
+});
+kind!(flag: bool, |field| (*field).into(), |given| match given.value {
+    0 => Ok(false),
+    1 => Ok(true),
+    _ => Err(given.refuse("0 and 1")),
+});
+kind!(ms: Duration, |field| units::ms(*field), |given| Ok(Duration::from_millis(given.value)));
+kind!(optional_ms: Option<Duration>, |field| field.map_or(0, units::ms), |given| {
+    Ok((given.value != 0).then(|| Duration::from_millis(given.value)))
+});
+kind!(isolation: Isolation, |field| *field as u64, |given| {
+    let known = i32::try_from(given.value).ok().and_then(Isolation::from_number);
+    known.ok_or_else(|| given.refuse("0 (thread) and 1 (process)"))
+});
 
 /// The settings that a caller has changed, as given: a number that is no setting is an error when they are applied.
 #[derive(Clone, Default)]

@@ -1,6 +1,6 @@
 //! [`enclave_pool_stats_t`] and [`enclave_worker_recycled_t`]: what a pool says of itself.
 
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{c_char, c_void};
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 
@@ -8,8 +8,10 @@ use enclave_core::{Error, Histogram, PoolStats, RecycleReason, SandboxPart, Stat
 
 use crate::boundary::{guard, required};
 use crate::callback::Context;
+use crate::pinned::{name_or_null, pinned};
 use crate::setting::enclave_isolation_t;
 use crate::status::enclave_status_t;
+use crate::units::ns;
 
 /// Why a worker has left the pool.
 pub type enclave_recycle_reason_t = i32;
@@ -42,40 +44,22 @@ pub const ENCLAVE_RECYCLE_INTERNAL: enclave_recycle_reason_t = 12;
 /// The pool shut down.
 pub const ENCLAVE_RECYCLE_SHUTDOWN: enclave_recycle_reason_t = 13;
 
-/// Every reason with its name.
-const NAMES: [(RecycleReason, &CStr); RecycleReason::ALL.len()] = [
-    (RecycleReason::MaxExecutions, c"max_executions"),
-    (RecycleReason::Idle, c"idle"),
-    (RecycleReason::Timeout, c"timeout"),
-    (RecycleReason::CpuLimit, c"cpu_limit"),
-    (RecycleReason::MemoryLimit, c"memory_limit"),
-    (RecycleReason::ConsoleLimit, c"console_limit"),
-    (RecycleReason::ToolCallLimit, c"tool_call_limit"),
-    (RecycleReason::MessageFlood, c"message_flood"),
-    (RecycleReason::Cancelled, c"cancelled"),
-    (RecycleReason::Unresponsive, c"unresponsive"),
-    (RecycleReason::Crash, c"crash"),
-    (RecycleReason::Protocol, c"protocol"),
-    (RecycleReason::Internal, c"internal"),
-    (RecycleReason::Shutdown, c"shutdown"),
-];
-
-const _: () = {
-    assert!(ENCLAVE_RECYCLE_MAX_EXECUTIONS == RecycleReason::MaxExecutions as i32);
-    assert!(ENCLAVE_RECYCLE_IDLE == RecycleReason::Idle as i32);
-    assert!(ENCLAVE_RECYCLE_TIMEOUT == RecycleReason::Timeout as i32);
-    assert!(ENCLAVE_RECYCLE_CPU_LIMIT == RecycleReason::CpuLimit as i32);
-    assert!(ENCLAVE_RECYCLE_MEMORY_LIMIT == RecycleReason::MemoryLimit as i32);
-    assert!(ENCLAVE_RECYCLE_CONSOLE_LIMIT == RecycleReason::ConsoleLimit as i32);
-    assert!(ENCLAVE_RECYCLE_TOOL_CALL_LIMIT == RecycleReason::ToolCallLimit as i32);
-    assert!(ENCLAVE_RECYCLE_MESSAGE_FLOOD == RecycleReason::MessageFlood as i32);
-    assert!(ENCLAVE_RECYCLE_CANCELLED == RecycleReason::Cancelled as i32);
-    assert!(ENCLAVE_RECYCLE_UNRESPONSIVE == RecycleReason::Unresponsive as i32);
-    assert!(ENCLAVE_RECYCLE_CRASH == RecycleReason::Crash as i32);
-    assert!(ENCLAVE_RECYCLE_PROTOCOL == RecycleReason::Protocol as i32);
-    assert!(ENCLAVE_RECYCLE_INTERNAL == RecycleReason::Internal as i32);
-    assert!(ENCLAVE_RECYCLE_SHUTDOWN == RecycleReason::Shutdown as i32);
-};
+pinned! { RecycleReason as enclave_recycle_reason_t:
+    ENCLAVE_RECYCLE_MAX_EXECUTIONS = MaxExecutions,
+    ENCLAVE_RECYCLE_IDLE = Idle,
+    ENCLAVE_RECYCLE_TIMEOUT = Timeout,
+    ENCLAVE_RECYCLE_CPU_LIMIT = CpuLimit,
+    ENCLAVE_RECYCLE_MEMORY_LIMIT = MemoryLimit,
+    ENCLAVE_RECYCLE_CONSOLE_LIMIT = ConsoleLimit,
+    ENCLAVE_RECYCLE_TOOL_CALL_LIMIT = ToolCallLimit,
+    ENCLAVE_RECYCLE_MESSAGE_FLOOD = MessageFlood,
+    ENCLAVE_RECYCLE_CANCELLED = Cancelled,
+    ENCLAVE_RECYCLE_UNRESPONSIVE = Unresponsive,
+    ENCLAVE_RECYCLE_CRASH = Crash,
+    ENCLAVE_RECYCLE_PROTOCOL = Protocol,
+    ENCLAVE_RECYCLE_INTERNAL = Internal,
+    ENCLAVE_RECYCLE_SHUTDOWN = Shutdown,
+}
 
 /// Parts of the sandbox around a worker process: the constants below, or several of them together (`|`).
 pub type enclave_sandbox_part_t = u32;
@@ -91,22 +75,13 @@ pub const ENCLAVE_SANDBOX_RESOURCE_LIMITS: enclave_sandbox_part_t = 8;
 /// The group of `enclave_config_set_cgroup`, where one is configured.
 pub const ENCLAVE_SANDBOX_CGROUP: enclave_sandbox_part_t = 16;
 
-/// Every part with its name.
-const SANDBOX_NAMES: [(SandboxPart, &CStr); SandboxPart::ALL.len()] = [
-    (SandboxPart::Seccomp, c"seccomp"),
-    (SandboxPart::LandlockFiles, c"landlock_files"),
-    (SandboxPart::LandlockNetwork, c"landlock_network"),
-    (SandboxPart::ResourceLimits, c"resource_limits"),
-    (SandboxPart::Cgroup, c"cgroup"),
-];
-
-const _: () = {
-    assert!(ENCLAVE_SANDBOX_SECCOMP == SandboxPart::Seccomp as u32);
-    assert!(ENCLAVE_SANDBOX_LANDLOCK_FILES == SandboxPart::LandlockFiles as u32);
-    assert!(ENCLAVE_SANDBOX_LANDLOCK_NETWORK == SandboxPart::LandlockNetwork as u32);
-    assert!(ENCLAVE_SANDBOX_RESOURCE_LIMITS == SandboxPart::ResourceLimits as u32);
-    assert!(ENCLAVE_SANDBOX_CGROUP == SandboxPart::Cgroup as u32);
-};
+pinned! { SandboxPart as enclave_sandbox_part_t:
+    ENCLAVE_SANDBOX_SECCOMP = Seccomp,
+    ENCLAVE_SANDBOX_LANDLOCK_FILES = LandlockFiles,
+    ENCLAVE_SANDBOX_LANDLOCK_NETWORK = LandlockNetwork,
+    ENCLAVE_SANDBOX_RESOURCE_LIMITS = ResourceLimits,
+    ENCLAVE_SANDBOX_CGROUP = Cgroup,
+}
 
 /// How long something took, over all executions of a pool. Times are nanoseconds, 0 where nothing was counted. This
 /// structure does not grow.
@@ -269,10 +244,6 @@ fn histogram(histogram: &Histogram) -> enclave_histogram_t {
     }
 }
 
-fn ns(time: std::time::Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
-}
-
 /// Gives a snapshot to the caller, or NULL if there is none.
 pub(crate) fn give(
     out: Option<&mut MaybeUninit<*mut enclave_pool_stats_t>>,
@@ -321,19 +292,13 @@ pub extern "C" fn enclave_pool_stats_recycles(
 /// The name of a reason, such as `"memory_limit"`; NULL for a number that is none. Never freed.
 #[unsafe(no_mangle)]
 pub extern "C" fn enclave_recycle_reason_name(reason: enclave_recycle_reason_t) -> *const c_char {
-    guard(std::ptr::null(), || {
-        let name = NAMES.iter().find(|(known, _)| *known as i32 == reason);
-        name.map_or(std::ptr::null(), |(_, name)| name.as_ptr())
-    })
+    guard(std::ptr::null(), || name_or_null(RecycleReason::from_number(reason).map(RecycleReason::c_name)))
 }
 
 /// The name of one part, such as `"landlock_files"`; NULL for a number that is not one. Never freed.
 #[unsafe(no_mangle)]
 pub extern "C" fn enclave_sandbox_part_name(part: enclave_sandbox_part_t) -> *const c_char {
-    guard(std::ptr::null(), || {
-        let name = SANDBOX_NAMES.iter().find(|(known, _)| *known as u32 == part);
-        name.map_or(std::ptr::null(), |(_, name)| name.as_ptr())
-    })
+    guard(std::ptr::null(), || name_or_null(SandboxPart::from_number(part).map(SandboxPart::c_name)))
 }
 
 /// A worker that has left the pool. Made by the library, which may append fields.
@@ -397,21 +362,4 @@ pub(crate) unsafe fn recycle_handler(
         // SAFETY: by the contract of this function; the event lives during the call.
         unsafe { callback(context.user_data(), &event) }
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_reason_and_every_part_has_the_name_that_core_gives_it() {
-        for (place, (reason, name)) in NAMES.iter().enumerate() {
-            assert_eq!(*reason, RecycleReason::ALL[place]);
-            assert_eq!(name.to_str(), Ok(reason.name()));
-        }
-        for (place, (part, name)) in SANDBOX_NAMES.iter().enumerate() {
-            assert_eq!(*part, SandboxPart::ALL[place]);
-            assert_eq!(name.to_str(), Ok(part.name()));
-        }
-    }
 }

@@ -1,10 +1,11 @@
 //! [`enclave_status_t`]: how a call or an execution ended.
 
-use std::ffi::{CStr, c_char};
+use std::ffi::c_char;
 
 use enclave_core::Status;
 
 use crate::boundary::guard;
+use crate::pinned::{name_or_null, pinned};
 
 /// How a call or an execution ended: one of the constants below. The numbers are pinned and never reused, in bands:
 /// 1-99 misuse, 100-199 the script, 200-299 limits, 300-399 admission, 400-499 workers, 500 this library.
@@ -57,76 +58,34 @@ pub const ENCLAVE_WORKER_STARTUP: enclave_status_t = 401;
 /// A bug of this library.
 pub const ENCLAVE_INTERNAL: enclave_status_t = 500;
 
-/// Every status with its name.
-const NAMES: [(Status, &CStr); Status::ALL.len()] = [
-    (Status::Ok, c"OK"),
-    (Status::InvalidArgument, c"INVALID_ARGUMENT"),
-    (Status::InvalidState, c"INVALID_STATE"),
-    (Status::PoolClosed, c"POOL_CLOSED"),
-    (Status::Forked, c"FORKED"),
-    (Status::Unsupported, c"UNSUPPORTED"),
-    (Status::SyntaxError, c"SYNTAX_ERROR"),
-    (Status::Exception, c"EXCEPTION"),
-    (Status::Unsettled, c"UNSETTLED"),
-    (Status::ResultNotTransferable, c"RESULT_NOT_TRANSFERABLE"),
-    (Status::Timeout, c"TIMEOUT"),
-    (Status::CpuLimit, c"CPU_LIMIT"),
-    (Status::MemoryLimit, c"MEMORY_LIMIT"),
-    (Status::ConsoleLimit, c"CONSOLE_LIMIT"),
-    (Status::ToolCallLimit, c"TOOL_CALL_LIMIT"),
-    (Status::MessageFlood, c"MESSAGE_FLOOD"),
-    (Status::MessageTooLarge, c"MESSAGE_TOO_LARGE"),
-    (Status::Cancelled, c"CANCELLED"),
-    (Status::QueueFull, c"QUEUE_FULL"),
-    (Status::QueueTimeout, c"QUEUE_TIMEOUT"),
-    (Status::WorkerCrashed, c"WORKER_CRASHED"),
-    (Status::WorkerStartup, c"WORKER_STARTUP"),
-    (Status::Internal, c"INTERNAL"),
-];
-
-const _: () = {
-    assert!(ENCLAVE_OK == Status::Ok as i32);
-    assert!(ENCLAVE_INVALID_ARGUMENT == Status::InvalidArgument as i32);
-    assert!(ENCLAVE_INVALID_STATE == Status::InvalidState as i32);
-    assert!(ENCLAVE_POOL_CLOSED == Status::PoolClosed as i32);
-    assert!(ENCLAVE_FORKED == Status::Forked as i32);
-    assert!(ENCLAVE_UNSUPPORTED == Status::Unsupported as i32);
-    assert!(ENCLAVE_SYNTAX_ERROR == Status::SyntaxError as i32);
-    assert!(ENCLAVE_EXCEPTION == Status::Exception as i32);
-    assert!(ENCLAVE_UNSETTLED == Status::Unsettled as i32);
-    assert!(ENCLAVE_RESULT_NOT_TRANSFERABLE == Status::ResultNotTransferable as i32);
-    assert!(ENCLAVE_TIMEOUT == Status::Timeout as i32);
-    assert!(ENCLAVE_CPU_LIMIT == Status::CpuLimit as i32);
-    assert!(ENCLAVE_MEMORY_LIMIT == Status::MemoryLimit as i32);
-    assert!(ENCLAVE_CONSOLE_LIMIT == Status::ConsoleLimit as i32);
-    assert!(ENCLAVE_TOOL_CALL_LIMIT == Status::ToolCallLimit as i32);
-    assert!(ENCLAVE_MESSAGE_FLOOD == Status::MessageFlood as i32);
-    assert!(ENCLAVE_MESSAGE_TOO_LARGE == Status::MessageTooLarge as i32);
-    assert!(ENCLAVE_CANCELLED == Status::Cancelled as i32);
-    assert!(ENCLAVE_QUEUE_FULL == Status::QueueFull as i32);
-    assert!(ENCLAVE_QUEUE_TIMEOUT == Status::QueueTimeout as i32);
-    assert!(ENCLAVE_WORKER_CRASHED == Status::WorkerCrashed as i32);
-    assert!(ENCLAVE_WORKER_STARTUP == Status::WorkerStartup as i32);
-    assert!(ENCLAVE_INTERNAL == Status::Internal as i32);
-};
+pinned! { Status as enclave_status_t:
+    ENCLAVE_OK = Ok,
+    ENCLAVE_INVALID_ARGUMENT = InvalidArgument,
+    ENCLAVE_INVALID_STATE = InvalidState,
+    ENCLAVE_POOL_CLOSED = PoolClosed,
+    ENCLAVE_FORKED = Forked,
+    ENCLAVE_UNSUPPORTED = Unsupported,
+    ENCLAVE_SYNTAX_ERROR = SyntaxError,
+    ENCLAVE_EXCEPTION = Exception,
+    ENCLAVE_UNSETTLED = Unsettled,
+    ENCLAVE_RESULT_NOT_TRANSFERABLE = ResultNotTransferable,
+    ENCLAVE_TIMEOUT = Timeout,
+    ENCLAVE_CPU_LIMIT = CpuLimit,
+    ENCLAVE_MEMORY_LIMIT = MemoryLimit,
+    ENCLAVE_CONSOLE_LIMIT = ConsoleLimit,
+    ENCLAVE_TOOL_CALL_LIMIT = ToolCallLimit,
+    ENCLAVE_MESSAGE_FLOOD = MessageFlood,
+    ENCLAVE_MESSAGE_TOO_LARGE = MessageTooLarge,
+    ENCLAVE_CANCELLED = Cancelled,
+    ENCLAVE_QUEUE_FULL = QueueFull,
+    ENCLAVE_QUEUE_TIMEOUT = QueueTimeout,
+    ENCLAVE_WORKER_CRASHED = WorkerCrashed,
+    ENCLAVE_WORKER_STARTUP = WorkerStartup,
+    ENCLAVE_INTERNAL = Internal,
+}
 
 /// The name of a status, such as `"MEMORY_LIMIT"`; NULL for a number that is none. Never freed.
 #[unsafe(no_mangle)]
 pub extern "C" fn enclave_status_name(status: enclave_status_t) -> *const c_char {
-    guard(std::ptr::null(), || {
-        NAMES.iter().find(|(known, _)| known.code() == status).map_or(std::ptr::null(), |(_, name)| name.as_ptr())
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_status_has_the_name_that_core_gives_it() {
-        for (place, (status, name)) in NAMES.iter().enumerate() {
-            assert_eq!(*status, Status::ALL[place]);
-            assert_eq!(name.to_str(), Ok(status.name()));
-        }
-    }
+    guard(std::ptr::null(), || name_or_null(Status::from_number(status).map(Status::c_name)))
 }

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use enclave_core::Error;
 
-use crate::boundary::{attempt, guard, make};
+use crate::attempt::{attempt, make};
+use crate::boundary::guard;
 use crate::callback::Context;
 use crate::error::{enclave_error_free, enclave_error_message, enclave_error_t};
 use crate::status::{ENCLAVE_INTERNAL, ENCLAVE_INVALID_ARGUMENT, ENCLAVE_OK};

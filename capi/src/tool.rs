@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use enclave_core::{Error, ToolCall, ToolError, ToolHandler, ToolReply, Value};
 
-use crate::boundary::{attempt, guard, required};
+use crate::attempt::attempt;
+use crate::boundary::{guard, required};
 use crate::callback::Context;
 use crate::error::enclave_error_t;
 use crate::status::enclave_status_t;

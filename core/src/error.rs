@@ -376,6 +376,11 @@ impl Error {
     pub fn invalid_argument(field: impl Into<String>, problem: impl Into<String>) -> Error {
         Error::InvalidArgument { field: field.into(), problem: problem.into() }
     }
+
+    /// An [`Error::Internal`]: a panic that was caught.
+    pub fn from_panic(panic: &(dyn std::any::Any + Send)) -> Error {
+        Error::Internal { message: panic_message(panic) }
+    }
 }
 
 impl From<UnknownName> for Error {

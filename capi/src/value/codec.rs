@@ -5,7 +5,8 @@ use std::mem::MaybeUninit;
 
 use enclave_core::{Error, MAX_VALUE_DEPTH, Value, cbor, json};
 
-use crate::boundary::{attempt, make, required};
+use crate::attempt::{attempt, make};
+use crate::boundary::required;
 use crate::error::enclave_error_t;
 use crate::status::enclave_status_t;
 use crate::text::{self, enclave_buffer_t, text};

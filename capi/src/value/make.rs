@@ -5,7 +5,8 @@ use std::mem::MaybeUninit;
 
 use enclave_core::{Error, ErrorValue, MAX_VALUE_DEPTH, Value, json};
 
-use crate::boundary::{attempt, guard, make, required};
+use crate::attempt::{attempt, make};
+use crate::boundary::{guard, required};
 use crate::error::enclave_error_t;
 use crate::status::enclave_status_t;
 use crate::text::{self, text};

@@ -5,7 +5,8 @@ use std::mem::MaybeUninit;
 
 use enclave_core::{Error, ErrorValue, Value, json};
 
-use crate::boundary::{attempt, guard, required};
+use crate::attempt::attempt;
+use crate::boundary::{guard, required};
 use crate::error::enclave_error_t;
 use crate::status::enclave_status_t;
 use crate::text::{self, enclave_buffer_t, lend_bytes, text};

@@ -107,11 +107,11 @@ type canned struct{}
 func (canned) Next(_ context.Context, said []string) (script, answer string, err error) {
 	switch last := said[len(said)-1]; {
 	case len(said) == 1:
-		return "const all = await callTool('orders'); console.log(`${user} has ${all.length} orders`);\n" +
-			"return await callTool('rate', all[1].curency)", "", nil
+		return "const all = await tools.orders(); console.log(`${user} has ${all.length} orders`);\n" +
+			"return await tools.rate(all[1].curency)", "", nil
 	case strings.Contains(last, "error: "):
-		return "const all = await callTool('orders');\n" +
-			"const euros = await Promise.all(all.map(async (o) => o.amount * await callTool('rate', o.currency)));\n" +
+		return "const all = await tools.orders();\n" +
+			"const euros = await Promise.all(all.map(async (o) => o.amount * await tools.rate(o.currency)));\n" +
 			"const most = Math.max(...euros); return {order: all[euros.indexOf(most)].id, euros: most}", "", nil
 	default:
 		return "", last[strings.Index(last, "result: ")+len("result: "):], nil

@@ -34,6 +34,38 @@ const (
 	PresetPermissive = C.ENCLAVE_PRESET_PERMISSIVE
 )
 
+// Settings: of a pool, and from SettingTimeout on of an execution.
+const (
+	SettingIsolation               = C.ENCLAVE_SETTING_ISOLATION
+	SettingMinWorkers              = C.ENCLAVE_SETTING_MIN_WORKERS
+	SettingMaxWorkers              = C.ENCLAVE_SETTING_MAX_WORKERS
+	SettingMemoryLimitPerWorker    = C.ENCLAVE_SETTING_MEMORY_LIMIT_PER_WORKER
+	SettingMaxExecutionsPerWorker  = C.ENCLAVE_SETTING_MAX_EXECUTIONS_PER_WORKER
+	SettingMaxQueueSize            = C.ENCLAVE_SETTING_MAX_QUEUE_SIZE
+	SettingQueueTimeout            = C.ENCLAVE_SETTING_QUEUE_TIMEOUT_MS
+	SettingMaxMessagesPerSecond    = C.ENCLAVE_SETTING_MAX_MESSAGES_PER_SECOND
+	SettingIdleTimeout             = C.ENCLAVE_SETTING_IDLE_TIMEOUT_MS
+	SettingGracefulShutdownTimeout = C.ENCLAVE_SETTING_GRACEFUL_SHUTDOWN_TIMEOUT_MS
+	SettingMaxMessageSize          = C.ENCLAVE_SETTING_MAX_MESSAGE_SIZE
+	SettingMaxPendingToolCalls     = C.ENCLAVE_SETTING_MAX_PENDING_TOOL_CALLS
+	SettingWarmOnInit              = C.ENCLAVE_SETTING_WARM_ON_INIT
+	SettingStatsInterval           = C.ENCLAVE_SETTING_STATS_INTERVAL_MS
+	SettingJIT                     = C.ENCLAVE_SETTING_JIT
+	SettingRequireSandbox          = C.ENCLAVE_SETTING_REQUIRE_SANDBOX
+	SettingRequireSeccomp          = C.ENCLAVE_SETTING_REQUIRE_SECCOMP
+	SettingTimeout                 = C.ENCLAVE_SETTING_TIMEOUT_MS
+	SettingCPUTimeLimit            = C.ENCLAVE_SETTING_CPU_TIME_LIMIT_MS
+	SettingMaxToolCalls            = C.ENCLAVE_SETTING_MAX_TOOL_CALLS
+	SettingMaxConsoleCalls         = C.ENCLAVE_SETTING_MAX_CONSOLE_CALLS
+	SettingMaxConsoleOutput        = C.ENCLAVE_SETTING_MAX_CONSOLE_OUTPUT
+	SettingMaxValueDepth           = C.ENCLAVE_SETTING_MAX_VALUE_DEPTH
+	SettingSanitizeStackTraces     = C.ENCLAVE_SETTING_SANITIZE_STACK_TRACES
+	SettingBlockTimingAPIs         = C.ENCLAVE_SETTING_BLOCK_TIMING_APIS
+	SettingAllowCodeGeneration     = C.ENCLAVE_SETTING_ALLOW_CODE_GENERATION
+	SettingAllowWasm               = C.ENCLAVE_SETTING_ALLOW_WASM
+	SettingMaxPendingBytes         = C.ENCLAVE_SETTING_MAX_PENDING_BYTES
+)
+
 // PoolTimeout as the time of [Pool.Shutdown] is the pool's graceful_shutdown_timeout.
 const PoolTimeout = uint64(C.ENCLAVE_POOL_TIMEOUT)
 
