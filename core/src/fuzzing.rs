@@ -67,9 +67,9 @@ unsafe impl GlobalAlloc for CountingAllocator {
     }
 }
 
-/// What reading may take for each byte of its input, at once: a byte makes a value, a vector has twice the place that
-/// it needs, and is there twice while it grows.
-const BYTES_AT_ONCE: usize = 8 * size_of::<(String, Value)>();
+/// What reading may take for each byte of its input, at once: the head of an array or map is one byte, and gets room for
+/// up to 32 items; while a vector grows, it is there twice.
+const BYTES_AT_ONCE: usize = 40 * size_of::<(String, Value)>();
 /// And in all: as much again for each time that it is copied.
 const BYTES_IN_ALL: usize = 4 * BYTES_AT_ONCE;
 /// What it may take for nothing: messages of errors, and the state of a reader.

@@ -1,3 +1,5 @@
+//! Drives the target `cbor` by libFuzzer.
+
 #![no_main]
 
 #[global_allocator]

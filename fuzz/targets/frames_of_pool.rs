@@ -1,3 +1,5 @@
+//! Drives the target `frames_of_pool` by libFuzzer.
+
 #![no_main]
 
 #[global_allocator]

@@ -1,3 +1,5 @@
+//! Drives the target `sources` by libFuzzer.
+
 #![no_main]
 
 #[global_allocator]

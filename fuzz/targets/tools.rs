@@ -1,3 +1,5 @@
+//! Drives the target `tools` by libFuzzer.
+
 #![no_main]
 
 #[global_allocator]

@@ -1,5 +1,8 @@
+//! Drives the target `values` by libFuzzer.
+
 #![no_main]
 
+#[allow(dead_code, reason = "another target has it")]
 #[path = "../c_interface.rs"]
 mod c_interface;
 
