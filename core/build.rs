@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The functions that are wrapped; each has its `__wrap_` twin there.
-const WRAPPED: [&str; 23] = [
+const WRAPPED: [&str; 24] = [
     "malloc",
     "calloc",
     "realloc",
@@ -36,6 +36,8 @@ const WRAPPED: [&str; 23] = [
     // See `engine::normalize`.
     "js_normalize_utf16",
     "js_normalize_latin1",
+    // v8::internal::regexp::Stack::EnsureCapacity(size_t): see `engine::regexp`.
+    "_ZN2v88internal6regexp5Stack14EnsureCapacityEm",
 ];
 
 fn main() {

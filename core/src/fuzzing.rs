@@ -199,7 +199,11 @@ pub fn sources(data: &[u8]) {
     if !source.contains("target") && !source.contains('\\') {
         let options = ExecutionOptions {
             kind: SourceKind::Script,
-            globals: vec![("source".into(), Value::from(source))],
+            // A first line of `#!` is left out of every reading.
+            globals: vec![(
+                "source".into(),
+                Value::from(source.replacen("#!", "//", usize::from(source.starts_with("#!")))),
+            )],
             limits: Some(ExecutionLimits { allow_code_generation: true, ..engine().config().limits.clone() }),
             ..Default::default()
         };

@@ -20,6 +20,7 @@ mod native;
 mod normalize;
 mod object;
 mod realm;
+mod regexp;
 mod schedule;
 mod script;
 mod state;

@@ -60,6 +60,23 @@ pub fn await_late(pool: &Pool) {
     }
 }
 
+/// Loses a thread of a pool of threads with 64 MiB: the compiler of regular expressions cannot fail, and sleeps for ever
+/// where it finds no memory. How much has to be taken before, to leave it less than it needs, differs between engines.
+pub fn lose_a_worker(pool: &Pool) {
+    let before = pool.stats().workers.set_aside;
+    for mib in (71..79).cycle().take(80) {
+        let lost = format!(
+            "try {{ const kept = new ArrayBuffer({mib} * 2 ** 20); /\\p{{RGI_Emoji}}/v.test('x'); for (;;); }}
+             catch (e) {{}} finally {{ 'caught' }} 'on'"
+        );
+        assert_eq!(status(pool, &lost), Status::MemoryLimit);
+        if pool.stats().workers.set_aside > before {
+            return;
+        }
+    }
+    panic!("no thread was lost");
+}
+
 /// The limits of [`config`], changed.
 pub fn limited(change: impl FnOnce(&mut ExecutionLimits)) -> ExecutionOptions {
     let mut limits = config(Isolation::Thread).limits;
