@@ -85,6 +85,8 @@ pub(super) struct Seen {
     /// Sources in the order in which they were begun.
     pub begun: Vec<String>,
     pub rested: u64,
+    /// How often one has rested because nothing had come for a while.
+    pub rested_long: u64,
     /// Kills that arrived, by execution, whether they hit or not.
     pub kills: BTreeMap<u64, Vec<KillReason>>,
     open: BTreeSet<String>,
@@ -240,7 +242,7 @@ impl Worker for FakeWorker {
     fn rest(&mut self, pause: crate::contract::Pause) {
         // Once more after a while: when, no test can know.
         if pause == crate::contract::Pause::Long {
-            return;
+            return self.lab.change(|seen| seen.rested_long += 1);
         }
         self.lab.change(|seen| seen.rested += 1);
         match self.after.take().as_deref().map(|after| after.split_once(' ').unwrap_or((after, ""))) {

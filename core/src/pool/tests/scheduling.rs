@@ -113,14 +113,17 @@ fn the_last_to_become_idle_works_first_so_that_the_others_stay_idle() {
     lab.wait_until(|seen| seen.begun.len() == 2);
     lab.open("a");
     let cold = first.wait().unwrap().stats.worker_id;
-    // Idle in the census may still mean tidying up: wait until it sleeps, here and below.
-    eventually("the first sleeps", || crate::sync::lock(&pool.shared.state).idle.len() == 1);
+    // Idle in the census may still mean tidying up, which a worker does once more after a moment: wait until it has, here
+    // and below. Then it sleeps until it is called.
+    let idle = |number| eventually("they sleep", || crate::sync::lock(&pool.shared.state).idle.len() == number);
+    lab.wait_until(|seen| seen.rested_long == 1);
+    idle(1);
     lab.open("b");
     let warm = second.wait().unwrap().stats.worker_id;
     assert_ne!(cold, warm);
     for rested in 2..50 {
-        lab.wait_until(|seen| seen.rested == rested);
-        eventually("both sleep", || crate::sync::lock(&pool.shared.state).idle.len() == 2);
+        lab.wait_until(|seen| seen.rested_long == rested);
+        idle(2);
         assert_eq!(pool.run_detailed("1", Default::default()).unwrap().stats.worker_id, warm);
     }
 }
