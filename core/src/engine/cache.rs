@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use mozjs::rust::Stencil;
 
-use super::script::Reading;
+use super::reading::Reading;
 use crate::contract::Request;
 use crate::execution::SourceKind;
 

@@ -19,6 +19,7 @@ mod message;
 mod native;
 mod normalize;
 mod object;
+mod reading;
 mod realm;
 mod regexp;
 mod schedule;

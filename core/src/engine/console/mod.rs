@@ -6,6 +6,7 @@
 //! and end with it.
 
 mod format;
+mod functions;
 mod inspect;
 mod layout;
 mod objects;

@@ -8,23 +8,24 @@ use mozjs::glue::{JS_GetPromiseResult, JS_GetRegExpFlags};
 use mozjs::jsapi::js::Unbox;
 use mozjs::jsapi::{
     ESClass, ExceptionStackOrNull, GetArrayBufferLengthAndData, IsCallable, IsDetachedArrayBufferObject,
-    JS_GetArrayBufferViewByteLength, JS_GetArrayBufferViewByteOffset, JS_GetObjectFunction, JS_GetTypedArrayLength,
-    JS_IsArrayBufferViewObject, JS_IsTypedArrayObject, JS_ObjectIsFunction, JSObject, JSString, PromiseState,
-    RegExpFlag_DotAll, RegExpFlag_Global, RegExpFlag_HasIndices, RegExpFlag_IgnoreCase, RegExpFlag_Multiline,
-    RegExpFlag_Sticky, RegExpFlag_Unicode, RegExpFlag_UnicodeSets, RegExpFlags, StackFormat,
+    JS_GetArrayBufferViewByteLength, JS_GetArrayBufferViewByteOffset, JS_GetTypedArrayLength,
+    JS_IsArrayBufferViewObject, JS_IsTypedArrayObject, JSObject, JSString, PromiseState, RegExpFlag_DotAll,
+    RegExpFlag_Global, RegExpFlag_HasIndices, RegExpFlag_IgnoreCase, RegExpFlag_Multiline, RegExpFlag_Sticky,
+    RegExpFlag_Unicode, RegExpFlag_UnicodeSets, RegExpFlags, StackFormat,
 };
 use mozjs::jsval::{ObjectValue, StringValue, UndefinedValue};
 use mozjs::rooted;
 use mozjs::rust::wrappers2::{
     BuildStackString, DateGetMsecSinceEpoch, GetArrayLength, GetBuiltinClass, GetPromiseState, GetRegExpSource,
-    JS_DecompileFunction, JS_GetArrayBufferViewBuffer, JS_GetElement, JS_IsExceptionPending, MapSize, SetSize,
+    JS_GetArrayBufferViewBuffer, JS_GetElement, JS_IsExceptionPending, MapSize, SetSize,
 };
 
+use super::functions;
 use super::inspect::{COPIES, Cut, Inspector, Parents, Text};
 use super::layout::{self, Columns, Parts};
 use super::read::{self, Key};
-use crate::engine::thrown::{JsResult, Thrown, check};
-use crate::engine::{memory, text};
+use crate::engine::memory;
+use crate::engine::thrown::{JsResult, check};
 use crate::value::json::iso_date;
 
 /// Properties of one object that are shown.
@@ -34,8 +35,6 @@ const MAX_HOLES: u32 = 100_000;
 /// Longest array that may have other properties than its elements.
 const MAX_ARRAY_WITH_PROPERTIES: u32 = 10_000;
 
-/// Constructors of functions that `Function` has not made.
-const OTHER_FUNCTIONS: [&str; 3] = ["AsyncFunction", "GeneratorFunction", "AsyncGeneratorFunction"];
 /// In the order of `RegExp.prototype.flags`.
 const REGEXP_FLAGS: [(u8, char); 8] = [
     (RegExpFlag_HasIndices, 'd'),
@@ -224,7 +223,7 @@ impl Inspector<'_> {
                 _ if JS_IsArrayBufferViewObject(object.get()) => {
                     (fallback, description.kind) = ("DataView", Kind::DataView);
                 }
-                _ if IsCallable(object.get()) => description.base = function(cx, object, name, &tag)?,
+                _ if IsCallable(object.get()) => description.base = functions::function(cx, object, name, &tag)?,
                 _ => match read::class(object.get()) {
                     weak @ ("WeakMap" | "WeakSet") => (fallback, description.kind) = (weak, Kind::Weak),
                     "Symbol" => description.base = self.boxed(cx, object, name)?,
@@ -545,50 +544,6 @@ fn date(cx: &mut JSContext, object: Handle<*mut JSObject>) -> JsResult<String> {
     // SAFETY: `object` is a rooted Date.
     check(unsafe { DateGetMsecSinceEpoch(cx, object, &mut time) })?;
     Ok(iso_date(time).unwrap_or_else(|| "Invalid Date".into()))
-}
-
-/// A function, such as `[Function: f]` or `[class A extends B]`.
-fn function(
-    cx: &mut JSContext,
-    object: Handle<*mut JSObject>,
-    constructor: Option<&str>,
-    tag: &str,
-) -> JsResult<String> {
-    let name = read::function_name(cx, object)?;
-    let tagged = if tag.is_empty() || Some(tag) == constructor { String::new() } else { format!(" [{tag}]") };
-    if is_class(cx, object)? {
-        let name = if name.is_empty() { "(anonymous)" } else { &name };
-        let extends = match (constructor, read::super_name(cx, object)?) {
-            (None, _) => " extends [null prototype]".into(),
-            (_, parent) if parent.is_empty() => String::new(),
-            (_, parent) => format!(" extends {parent}"),
-        };
-        return Ok(format!("[class {name}{tagged}{extends}]"));
-    }
-    let kind = constructor.filter(|name| OTHER_FUNCTIONS.contains(name)).unwrap_or("Function");
-    let null = if constructor.is_none() { " (null prototype)" } else { "" };
-    let name = if name.is_empty() { " (anonymous)".into() } else { format!(": {name}") };
-    let other = constructor.filter(|name| *name != kind).map_or(String::new(), |name| format!(" {name}"));
-    Ok(format!("[{kind}{null}{name}]{other}{tagged}"))
-}
-
-/// Whether a function was written as a class: its `prototype` is read-only, and it says so. It need not have been
-/// compiled yet, and is not compiled for this: the engine has no way to fail at it.
-fn is_class(cx: &mut JSContext, object: Handle<*mut JSObject>) -> JsResult<bool> {
-    // SAFETY: `object` is rooted.
-    if !unsafe { JS_ObjectIsFunction(object.get()) } || !read::is_read_only(cx, object, c"prototype")? {
-        return Ok(false);
-    }
-    // SAFETY: a function; all is rooted at once.
-    rooted!(&in(cx) let function = unsafe { JS_GetObjectFunction(object.get()) });
-    // SAFETY: as above.
-    rooted!(&in(cx) let source = unsafe { JS_DecompileFunction(cx, function.handle()) });
-    if source.get().is_null() {
-        return Err(Thrown);
-    }
-    let start = text::prefix(cx, source.handle(), "class ".len())?;
-    // A method of this name goes on with its parameters.
-    Ok(start.strip_prefix("class").is_some_and(|rest| !rest.starts_with('(')))
 }
 
 #[cfg(test)]
