@@ -6,12 +6,10 @@
 //! hostile: what a frame *means* it checks in [`process`](super::process).
 
 use std::borrow::Cow;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use minicbor::{Decode, Decoder, Encode, Encoder};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::config::{ExecutionLimits, MAX_VALUE_DEPTH};
 use crate::contract::{KillReason, Report, Request, RestDue};
@@ -24,12 +22,6 @@ pub(super) const PROTOCOL: u32 = 3;
 
 /// Bytes of the length before a frame.
 pub(super) const HEADER: usize = 4;
-
-/// Whether a socket of either side has something to read, or its end, within this time.
-pub(super) fn comes_within(socket: impl AsFd, time: Option<Duration>) -> bool {
-    let timeout = time.and_then(|time| Timespec::try_from(time).ok());
-    poll(&mut [PollFd::new(&socket, PollFlags::IN)], timeout.as_ref()).is_ok_and(|ready| ready > 0)
-}
 
 /// The longest first frame of either side.
 pub(super) const MAX_GREETING: usize = 64 * 1024;
@@ -267,9 +259,9 @@ pub(super) enum End {
     #[n(0)]
     Value(#[cbor(n(0), with = "value")] Value),
     #[n(1)]
-    Syntax(#[n(0)] Script),
+    Syntax(#[n(0)] ThrownFrame),
     #[n(2)]
-    Exception(#[n(0)] Script),
+    Exception(#[n(0)] ThrownFrame),
     #[n(3)]
     Unsettled,
     #[n(4)]
@@ -314,7 +306,7 @@ pub(super) enum End {
 
 /// A [`ScriptError`].
 #[derive(Debug, Encode, Decode)]
-pub(super) struct Script {
+pub(super) struct ThrownFrame {
     #[n(0)]
     name: String,
     #[n(1)]
@@ -677,16 +669,16 @@ impl End {
     }
 }
 
-impl From<ScriptError> for Script {
+impl From<ScriptError> for ThrownFrame {
     fn from(error: ScriptError) -> Self {
         let ScriptError { name, message, code, stack, filename, line, column, source_line } = error;
-        Script { name, message, code, stack, filename, line, column, source_line }
+        ThrownFrame { name, message, code, stack, filename, line, column, source_line }
     }
 }
 
-impl From<Script> for ScriptError {
-    fn from(error: Script) -> Self {
-        let Script { name, message, code, stack, filename, line, column, source_line } = error;
+impl From<ThrownFrame> for ScriptError {
+    fn from(error: ThrownFrame) -> Self {
+        let ThrownFrame { name, message, code, stack, filename, line, column, source_line } = error;
         ScriptError { name, message, code, stack, filename, line, column, source_line }
     }
 }

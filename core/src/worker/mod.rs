@@ -2,6 +2,8 @@
 //! is [`serve`]. What a pool may ask of them says [`contract`](crate::contract).
 
 #[cfg(all(target_os = "linux", not(loom)))]
+mod buffer;
+#[cfg(all(target_os = "linux", not(loom)))]
 mod frame;
 #[cfg(all(any(test, fuzzing), target_os = "linux", not(loom)))]
 pub(crate) mod fuzzing;
@@ -11,5 +13,7 @@ mod locate;
 pub(crate) mod process;
 #[cfg(all(target_os = "linux", not(loom)))]
 pub(crate) mod serve;
+#[cfg(all(target_os = "linux", not(loom)))]
+mod socket;
 #[cfg(not(loom))]
 pub(crate) mod thread;

@@ -10,11 +10,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
+use super::buffer::Buffer;
 use super::frame::{self, FromWorker, HEADER, Ready, Start, ToWorker, ValuesLeft};
+use super::socket::comes_within;
 use super::thread::STACK_SIZE;
 use crate::contract::{Control, Host, KillReason, Pause, Report, RestDue};
 use crate::engine::{self, Isolate, IsolateConfig};
@@ -22,11 +23,6 @@ use crate::error::{Error, Message};
 use crate::execution::{ConsoleLine, ToolCall, ToolReply};
 use crate::sandbox::{self, Budget};
 use crate::sync::Watch;
-
-/// Bytes read at once.
-const CHUNK: usize = 64 * 1024;
-/// What the buffer of frames keeps of its size.
-const KEPT_BUFFER: usize = 256 * 1024;
 
 /// Bytes that an execution has taken beyond what the worker held at rest, after which free memory is given back to the
 /// system when nothing waits.
@@ -66,8 +62,8 @@ fn exit(code: i32) -> ! {
 
 /// From the first frame to the end of the sockets. None if what comes makes no sense, which the pool never sends.
 fn serve(misbehave: Misbehave) -> Option<()> {
-    let mut frames = Frames::default();
-    let start: Start = frame::decode(frames.next(frame::MAX_GREETING)?, ()).ok()?;
+    let mut frames = Frames::new();
+    let start: Start = frame::decode(frames.next()?, ()).ok()?;
     if !sandbox::parent_is(start.parent) {
         return None;
     }
@@ -96,6 +92,8 @@ fn serve(misbehave: Misbehave) -> Option<()> {
     };
     write(&frame::encode(&ready));
     let engine = engine?;
+    // What the pool sends from now on is as long as it likes.
+    frames.buffer.max = usize::MAX;
     engine.begin.send(frames).ok()?;
     watch(&*engine.control);
     Some(())
@@ -160,7 +158,7 @@ fn start_engine(start: &Start, misbehave: Misbehave) -> Result<Engine, String> {
         let _ = started.send(Ok((control.clone(), isolate.memory())));
         let Ok(frames) = may_begin.recv() else { return };
         let pool =
-            Pool { frames: RefCell::new(frames), calls: RefCell::default(), control, max_message_size, misbehave };
+            FarPool { frames: RefCell::new(frames), calls: RefCell::default(), control, max_message_size, misbehave };
         // A panic that the isolate has not caught is a bug of ours: the pool sees the process end.
         let served = catch_unwind(AssertUnwindSafe(|| pool.serve(isolate)));
         exit(if matches!(served, Ok(Some(()))) { 0 } else { CUT_OFF })
@@ -175,7 +173,7 @@ fn start_engine(start: &Start, misbehave: Misbehave) -> Result<Engine, String> {
 }
 
 /// The pool, as the isolate reaches it.
-struct Pool {
+struct FarPool {
     frames: RefCell<Frames>,
     calls: RefCell<Calls>,
     control: Arc<dyn Control>,
@@ -191,34 +189,33 @@ struct Calls {
     replies: HashMap<u64, ToolReply>,
 }
 
-impl Pool {
+impl FarPool {
     /// Executes what comes, until the socket is closed. None if what comes makes no sense.
     fn serve(&self, mut isolate: Isolate) -> Option<()> {
         let mut at_rest = isolate.memory();
         // The C library keeps much memory that is not in use any more.
         let mut trim_due = false;
         loop {
-            let mut request =
-                match frame::decode(self.frames.borrow_mut().next(usize::MAX)?, ValuesLeft::OF_POOL).ok()? {
-                    ToWorker::Execute(execute) => execute.into_request(self.max_message_size),
-                    ToWorker::Rest { idle } => {
-                        match std::mem::take(&mut trim_due) {
-                            true => {
-                                isolate.trim();
-                                at_rest = isolate.memory();
-                            }
-                            false => isolate.rest(if idle { Pause::Long } else { Pause::None }),
+            let mut request = match frame::decode(self.frames.borrow_mut().next()?, ValuesLeft::OF_POOL).ok()? {
+                ToWorker::Execute(execute) => execute.into_request(self.max_message_size),
+                ToWorker::Rest { idle } => {
+                    match std::mem::take(&mut trim_due) {
+                        true => {
+                            isolate.trim();
+                            at_rest = isolate.memory();
                         }
-                        write(&frame::encode(&FromWorker::Rested(isolate.memory())));
-                        continue;
+                        false => isolate.rest(if idle { Pause::Long } else { Pause::None }),
                     }
-                    // They came too late.
-                    ToWorker::Answer { .. } | ToWorker::Kill { .. } => continue,
-                };
+                    write(&frame::encode(&FromWorker::Rested(isolate.memory())));
+                    continue;
+                }
+                // They came too late.
+                ToWorker::Answer { .. } | ToWorker::Kill { .. } => continue,
+            };
             if let Some(source) = self.misbehave.and_then(|misbehave| misbehave(&request.source, request.id)) {
                 request.source = source.into();
             }
-            self.frames.borrow_mut().shrink();
+            self.frames.borrow_mut().buffer.shrink();
             *self.calls.borrow_mut() = Calls { execution: request.id, ..Calls::default() };
             let report = isolate.execute(&request, self);
             // Dropping a reply answers it, to an execution that is over.
@@ -269,7 +266,7 @@ impl Pool {
     }
 }
 
-impl Host for Pool {
+impl Host for FarPool {
     fn tool_call(&self, call: ToolCall) {
         let ToolCall { execution_id, name, args, reply } = call;
         let number = self.calls.borrow().last + 1;
@@ -297,11 +294,11 @@ impl Host for Pool {
     fn receive(&self, until: Option<Instant>) -> bool {
         let mut frames = self.frames.borrow_mut();
         if frames.wait(until) {
-            let frame = frames.next(usize::MAX).and_then(|bytes| frame::decode(bytes, ValuesLeft::OF_POOL).ok());
+            let frame = frames.next().and_then(|bytes| frame::decode(bytes, ValuesLeft::OF_POOL).ok());
             if frame.and_then(|frame| self.handle(frame)).is_none() {
                 exit(CUT_OFF);
             }
-            frames.shrink();
+            frames.buffer.shrink();
         }
         true
     }
@@ -329,59 +326,44 @@ fn write(mut bytes: &[u8]) {
 }
 
 /// Frames as they come.
-#[derive(Default)]
 struct Frames {
-    bytes: Vec<u8>,
-    /// Where the last frame began, and where it ended.
-    start: usize,
-    end: usize,
+    buffer: Buffer,
     watch: Watch,
 }
 
 impl Frames {
-    /// The next frame. None at the end, and where a frame is too long.
-    fn next(&mut self, max: usize) -> Option<&[u8]> {
-        self.start = self.end;
-        loop {
-            if let Some(end) = frame::first_end(&self.bytes[self.start..], max).ok()? {
-                self.end = self.start + end;
-                return Some(&self.bytes[self.start + HEADER..self.end]);
-            }
-            self.receive()?;
-        }
+    fn new() -> Self {
+        Frames { buffer: Buffer::new(frame::MAX_GREETING), watch: Watch::default() }
     }
 
-    /// Lets a large frame go that has been read.
-    fn shrink(&mut self) {
-        if self.end == self.bytes.len() && self.bytes.capacity() > KEPT_BUFFER {
-            *self = Frames::default();
+    /// The next frame. None at the end, and where a frame is too long.
+    fn next(&mut self) -> Option<&[u8]> {
+        while !self.buffer.has_frame().ok()? {
+            self.receive()?;
         }
+        self.buffer.frame().ok()?
     }
 
     /// Whether there is something to read, or the end; waits for it, at most until then.
     fn wait(&self, until: Option<Instant>) -> bool {
-        if self.end < self.bytes.len() {
+        if !self.buffer.is_empty() {
             return true;
         }
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-        if left != Some(Duration::ZERO) && self.watch.until(|| frame::comes_within(socket(), Some(Duration::ZERO))) {
+        if left != Some(Duration::ZERO) && self.watch.until(|| comes_within(socket(), Some(Duration::ZERO))) {
             return true;
         }
-        frame::comes_within(socket(), left)
+        comes_within(socket(), left)
     }
 
     fn receive(&mut self) -> Option<()> {
         // If it is in vain, the call below sleeps.
-        self.watch.until(|| frame::comes_within(socket(), Some(Duration::ZERO)));
-        self.bytes.drain(..self.start);
-        self.start = 0;
-        self.bytes.reserve(CHUNK);
+        self.watch.until(|| comes_within(socket(), Some(Duration::ZERO)));
         loop {
-            match recv(socket(), spare_capacity(&mut self.bytes), RecvFlags::empty()) {
-                Ok((_, 0)) => return None,
-                Ok(_) => return Some(()),
+            match self.buffer.receive(socket(), RecvFlags::empty()) {
+                Ok(1..) => return Some(()),
                 Err(Errno::INTR) => {}
-                Err(_) => return None,
+                Ok(_) | Err(_) => return None,
             }
         }
     }

@@ -834,7 +834,7 @@ fn a_host_with_little_address_space_is_told_so() {
 
 #[test]
 fn a_program_with_more_rights_than_its_user_takes_no_worker_from_the_environment() {
-    const TEST: &str = "a_program_with_more_rights_than_its_user_takes_no_worker_from_the_environment";
+    const TEST: &str = "process::a_program_with_more_rights_than_its_user_takes_no_worker_from_the_environment";
     const NOBODY: u32 = 65534;
     if std::env::var_os("ENCLAVE_TEST_SETUID").is_some() {
         // SAFETY: a plain call.
