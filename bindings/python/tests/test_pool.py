@@ -433,7 +433,7 @@ def test_nobody_waits_for_a_thread_that_has_ended(monkeypatch: pytest.MonkeyPatc
 
     def end_the_thread(pool: enclave.Pool) -> None:
         with monkeypatch.context() as faulty:
-            faulty.setattr("enclave._report.report", fault)
+            faulty.setattr("enclave._report.report_exception", fault)
             faulty.setattr("threading.excepthook", lambda args: None)
             lost = pool.submit("console.log(1)", on_console=fault)
             pool._dispatcher.thread.join(30)

@@ -311,7 +311,7 @@ def test_a_thread_of_the_tools_that_ends_is_replaced(monkeypatch: pytest.MonkeyP
 
     with enclave.Pool(min_workers=1, max_workers=1, tool_threads=1) as pool:
         with monkeypatch.context() as faulty:
-            faulty.setattr("enclave._report.report", fault)
+            faulty.setattr("enclave._report.report_exception", fault)
             faulty.setattr("enclave._flight.Flight._call", fault)
             faulty.setattr("threading.excepthook", lambda args: None)
             for _ in range(3):

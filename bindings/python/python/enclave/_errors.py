@@ -317,7 +317,7 @@ def _by_status() -> dict[int, type[EnclaveError]]:
 _CLASSES = _by_status()
 
 
-def make(status: int, text: str, fields: dict[str, Any]) -> EnclaveError:
+def make_error(status: int, text: str, fields: dict[str, Any]) -> EnclaveError:
     """Make the exception of a status; called by the native half."""
     cls = _CLASSES.get(status, InternalError)
     if cls is JSException and fields.get("name") == "InternalError" and fields.get("message") == "too much recursion":

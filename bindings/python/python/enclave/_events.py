@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from enclave import _enclave
 from enclave._callbacks import Callbacks
 from enclave._errors import EnclaveError, InternalError, UnsupportedError
-from enclave._report import guarded, report
+from enclave._report import guarded, report_exception
 from enclave._stats import PoolStats, WorkerRecycled, console_line, pool_stats
 from enclave._threads import LoopThread, ToolThreads, join
 
@@ -189,7 +189,7 @@ def _deliver_all(deliveries: list[Callable[[], None]]) -> None:
         try:
             deliver()
         except Exception as error:  # noqa: BLE001, the others are delivered all the same
-            report("the end of an execution", error)
+            report_exception("the end of an execution", error)
         except BaseException as error:  # noqa: BLE001
             interrupt = error
     if interrupt is not None:

@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from enclave._errors import EnclaveError, ExecutionCancelledError
-from enclave._report import report
+from enclave._report import report_exception
 from enclave._stats import Outcome, make_outcome
 
 if TYPE_CHECKING:
@@ -111,4 +111,4 @@ def _call_back(callbacks: Callbacks, function: Callable[[concurrent.futures.Futu
     except BaseException as error:
         if threading.get_ident() != callbacks.thread:
             raise
-        report("a done callback", error)
+        report_exception("a done callback", error)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from enclave._callbacks import inside
 from enclave._errors import InvalidArgumentError, JSException, ScriptError, ToolError
-from enclave._report import report
+from enclave._report import report_exception
 from enclave._tools import is_async
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ class Flight:
         try:
             call.reject(failure.name, failure.message, failure.code)
         except BaseException as error:  # noqa: BLE001, texts of a subclass of str
-            report("the text of a tool's exception", error)
+            report_exception("the text of a tool's exception", error)
             call.reject("Error", "", None)
 
     def stop(self) -> None:
@@ -266,7 +266,7 @@ def _close(awaitable: object) -> None:
         if inspect.iscoroutine(awaitable):
             awaitable.close()
     except BaseException as error:  # noqa: BLE001, the coroutine's own code
-        report("the end of a tool", error)
+        report_exception("the end of a tool", error)
 
 
 def _name(error: BaseException) -> str:
@@ -293,4 +293,4 @@ def _log(level: int, text: str, argument: str, error: BaseException) -> None:
     try:
         _logger.log(level, text, argument, exc_info=error)
     except BaseException as failure:  # noqa: BLE001, a handler of the user
-        report("logging", failure)
+        report_exception("logging", failure)

@@ -20,7 +20,7 @@ class _Place:
         return f"{self._what} of an enclave pool"
 
 
-def report(what: str, error: BaseException) -> None:
+def report_exception(what: str, error: BaseException) -> None:
     """Report an exception of the user's code that nobody can catch, through `sys.unraisablehook`; never raises."""
     _enclave.write_unraisable(error, _Place(what))
 
@@ -30,5 +30,5 @@ def guarded(what: str, action: Callable[[], Any], otherwise: Any = None) -> Any:
     try:
         return action()
     except BaseException as error:  # noqa: BLE001, the thread must go on
-        report(what, error)
+        report_exception(what, error)
         return otherwise
