@@ -788,8 +788,9 @@ enclave_status_t enclave_value_map_set(struct enclave_value_t *map,
                                        struct enclave_value_t *value,
                                        struct enclave_error_t **error);
 
-/// Sets a property of an object, replacing one of the same key; the value is taken. INVALID_ARGUMENT: a NULL, a key
-/// that is not UTF-8, a container of another kind, or more than 512 levels of nesting.
+/// Sets a property of an object, replacing one of the same key; the value is taken. It looks through the keys that the
+/// object has: one of thousands is better made as a `Map`, or by `enclave_value_from_json` or `_from_cbor`.
+/// INVALID_ARGUMENT: a NULL, a key that is not UTF-8, a container of another kind, or more than 512 levels of nesting.
 enclave_status_t enclave_value_object_set(struct enclave_value_t *object,
                                           const char *key,
                                           size_t key_len,
@@ -839,8 +840,11 @@ const struct enclave_value_t *enclave_value_map_key(const struct enclave_value_t
 /// the object. NULL and 0 if there is no such place.
 const char *enclave_value_object_key(const struct enclave_value_t *value, size_t index, size_t *len);
 
-/// The property of an object. Lent by the object. NULL if the object has no such property, or for another kind.
-const struct enclave_value_t *enclave_value_get(const struct enclave_value_t *value, const char *key, size_t key_len);
+/// The property of an object. Lent by the object. NULL if the object has no such property, or for another kind. It looks
+/// through the keys: to read all properties, go by index (`enclave_value_object_key`, `enclave_value_item`).
+const struct enclave_value_t *enclave_value_get(const struct enclave_value_t *value,
+                                                const char *key,
+                                                size_t key_len);
 
 /// The `name` of an `Error`, **without a NUL behind it**: its length goes to `len`. NULL and 0 for any other kind.
 const char *enclave_value_error_name(const struct enclave_value_t *value, size_t *len);

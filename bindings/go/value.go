@@ -117,7 +117,8 @@ func (v Value) Interface() any {
 	return x
 }
 
-// Items yields the elements of an array or a Set, in order; nothing for any other kind.
+// Items yields the elements of an array or a Set, in order; nothing for any other kind. It reads them with all that is
+// inside them: to go through a value of many levels, [Value.Interface] reads each once.
 func (v Value) Items() iter.Seq[Value] {
 	return func(yield func(Value) bool) {
 		switch v.Kind() {
@@ -131,7 +132,8 @@ func (v Value) Items() iter.Seq[Value] {
 	}
 }
 
-// Entries yields the keys and values of an object or a Map, in order; nothing for any other kind.
+// Entries yields the keys and values of an object or a Map, in order; nothing for any other kind. It reads like
+// [Value.Items].
 func (v Value) Entries() iter.Seq2[Value, Value] {
 	return func(yield func(Value, Value) bool) {
 		switch v.Kind() {

@@ -97,7 +97,7 @@ fn facts(error: &Error) -> Facts {
             Facts { queue_size: *queue_size as u64, retry_after_ms: units::ms(*retry_after).max(1), ..Facts::default() }
         }
         Error::QueueTimeout { waited } => Facts { waited_ms: units::ms(*waited), ..Facts::default() },
-        Error::WorkerCrashed { signal, .. } => Facts { signal: *signal, ..Facts::default() },
+        Error::WorkerCrashed { signal, .. } => Facts { signal: signal.unwrap_or(0), ..Facts::default() },
         _ => Facts::default(),
     }
 }

@@ -240,8 +240,9 @@ pub unsafe extern "C" fn enclave_value_map_set(
     })
 }
 
-/// Sets a property of an object, replacing one of the same key; the value is taken. INVALID_ARGUMENT: a NULL, a key
-/// that is not UTF-8, a container of another kind, or more than 512 levels of nesting.
+/// Sets a property of an object, replacing one of the same key; the value is taken. It looks through the keys that the
+/// object has: one of thousands is better made as a `Map`, or by `enclave_value_from_json` or `_from_cbor`.
+/// INVALID_ARGUMENT: a NULL, a key that is not UTF-8, a container of another kind, or more than 512 levels of nesting.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn enclave_value_object_set(
     object: Option<&mut enclave_value_t>,

@@ -181,7 +181,8 @@ pub extern "C" fn enclave_value_object_key(
     })
 }
 
-/// The property of an object. Lent by the object. NULL if the object has no such property, or for another kind.
+/// The property of an object. Lent by the object. NULL if the object has no such property, or for another kind. It looks
+/// through the keys: to read all properties, go by index (`enclave_value_object_key`, `enclave_value_item`).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn enclave_value_get(
     value: Option<&enclave_value_t>,
