@@ -95,5 +95,6 @@ pub(crate) fn lost(what: &str) -> PyErr {
 
 fn make(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     static MAKE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    MAKE.get_or_try_init(py, || Ok(py.import("enclave._errors")?.getattr("make_error")?.unbind())).map(|make| make.bind(py))
+    MAKE.get_or_try_init(py, || Ok(py.import("enclave._errors")?.getattr("make_error")?.unbind()))
+        .map(|make| make.bind(py))
 }
