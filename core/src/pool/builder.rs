@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::driver::startup;
 use super::inbox::Inbox;
 use super::patience::Patience;
 use super::shared::{Callbacks, Shared};
@@ -216,5 +215,5 @@ fn new_pool_id() -> u64 {
 pub(super) fn start_thread(shared: &Arc<Shared>, name: &str, body: fn(&Arc<Shared>)) -> Result<JoinHandle<()>, Error> {
     let shared = shared.clone();
     spawn(name.to_owned(), STACK_SIZE, move || body(&shared))
-        .map_err(|error| startup(format!("the thread {name} could not be made: {error}")))
+        .map_err(|error| driver::no_thread(&format!("the thread {name}"), &error))
 }

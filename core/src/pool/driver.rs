@@ -1,6 +1,7 @@
 //! A driver: the thread of one worker. It launches the worker, runs executions on it one after the other, and drops
 //! it. All decisions are the state's; the driver asks what to do next, and does it.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -37,6 +38,11 @@ pub(super) fn drive<L: Launcher>(shared: &Arc<Shared>, launcher: &L, id: u64) {
 
 pub(super) fn startup(cause: String) -> Error {
     Error::WorkerStartup { cause }
+}
+
+/// That a thread could not be made.
+pub(super) fn no_thread(which: &str, error: &io::Error) -> Error {
+    startup(format!("{which} could not be made: {error}{}", shortage()))
 }
 
 /// What may be behind a start that fails for no reason of its own: workers need much address space, of which they use

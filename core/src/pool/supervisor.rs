@@ -12,9 +12,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::callback;
-use super::driver::startup;
 use super::shared::Shared;
+use super::{callback, driver};
 use crate::sync::{lock, now, wait_until};
 
 /// The body of the thread.
@@ -42,7 +41,7 @@ pub(super) fn step(shared: &Arc<Shared>) -> bool {
         match (shared.spawn)(shared, worker) {
             Ok(thread) => shared.update_without_host(|state, _, _| state.spawned(worker, thread)),
             Err(error) => {
-                let error = startup(format!("its thread could not be made: {error}"));
+                let error = driver::no_thread("its thread", &error);
                 shared.update_without_host(|state, now, effects| state.start_failed(worker, error, now, effects));
             }
         }

@@ -58,8 +58,10 @@ fn use_a_pool(config: &PoolConfig) -> Result<(), Error> {
         }
     }
     // Its worker is replaced.
-    let hog = "const all = []; for (;;) all.push(new Uint8Array(1e5).fill(1))";
-    pool.run(hog, Default::default()).inspect_err(check).unwrap_err();
+    match pool.run("for (;;) console.log(1)", Default::default()).unwrap_err() {
+        Error::ConsoleLimit { .. } => {}
+        error => check(&error),
+    }
     if let Err(error) = pool.run("1", Default::default()) {
         check(&error);
     }
@@ -138,7 +140,8 @@ fn address_space_may_run_out_at_any_step() {
     little(true);
     if let Err(error) = use_a_pool(&config) {
         check(&error);
-        assert!(error.to_string().contains("RLIMIT_AS"), "{error}");
+        let text = error.to_string();
+        assert!(text.contains("RLIMIT_AS") || text.contains("os error"), "{text}");
     }
     little(false);
     use_a_pool(&config).unwrap();
