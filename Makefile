@@ -62,10 +62,10 @@ LOOM_FLAGS := --locked -p enclave-core --lib --target-dir target/loom
 # rooted then is gone, or somewhere else.
 GC_ZEAL := 2,50 7,10 14,50
 # The modules of core/tests/it that need no sandbox, which is made for the engine of a release.
-OF_THE_ENGINE := console_and_web:: engine:: limits:: scripts::
+OF_THE_ENGINE := console_and_web:: edges:: engine:: limits:: scripts::
 # Tests that fill memory or go deep: with a collection every so many allocations they take hours.
 TOO_SLOW_UNDER_ZEAL := a_copy_is_in_the_memory_limit_while_it_is_made a_deep_value_is_cloned \
-	garbage_does_not_count_against_the_limit memory_is_limited_whatever_holds_it memory_is_limited_at_all_sizes \
+	edges:: garbage_does_not_count_against_the_limit memory_is_limited_whatever_holds_it memory_is_limited_at_all_sizes \
 	web_functions_end_in_an_error_where_memory_does_not_suffice
 DEBUG_FLAGS := --locked --profile debugengine --target-dir target/debug-engine
 DEBUG_ENGINE := $(CARGO) --config 'env.MOZJS_ARCHIVE.value="$(CURDIR)/.mozjs/libmozjs-debug.tar.gz"'
