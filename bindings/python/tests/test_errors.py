@@ -12,7 +12,7 @@ import enclave
 import pytest
 from conftest import eventually
 from enclave import EnclaveError, Status
-from enclave._errors import caret, make
+from enclave._errors import caret, make_error
 
 
 def classes() -> list[type[EnclaveError]]:
@@ -30,7 +30,7 @@ def test_every_status_but_ok_has_one_class() -> None:
     assert by_status == set(Status) - {Status.OK}
     assert {status.name: int(status) for status in Status} == dict(enclave._enclave.STATUSES)
     for status in by_status:
-        error = make(int(status), "text", {})
+        error = make_error(int(status), "text", {})
         assert error.status is status
         assert "text" in error._text
     assert all(cls.__module__ == "enclave" and getattr(enclave, cls.__name__) is cls for cls in classes())
@@ -54,7 +54,7 @@ def test_twins(cls: type[EnclaveError], twin: type[Exception]) -> None:
     assert issubclass(cls, twin)
     with pytest.raises(twin):
         raise (
-            make(int(cls.status), "text", {})
+            make_error(int(cls.status), "text", {})
             if cls not in (enclave.InvalidTypeError, enclave.JSRecursionError)
             else cls("text")
         )
@@ -142,7 +142,9 @@ def test_what_is_not_supported_says_so() -> None:
 
 
 def samples(pool: enclave.Pool) -> list[EnclaveError]:
-    found = [make(int(status), f"text of {status.name}", {"limit": 3, "field": "f"}) for status in Status if status]
+    found = [
+        make_error(int(status), f"text of {status.name}", {"limit": 3, "field": "f"}) for status in Status if status
+    ]
     for source in (
         "throw Object.assign(new Error('m'), {code: 'C'})",
         "let = ;",
@@ -169,7 +171,7 @@ def test_exceptions_can_be_pickled(pool: enclave.Pool) -> None:
 
 
 def fail(number: int) -> None:
-    raise make(101, "boom", {"name": "TypeError", "message": "boom", "line": number})
+    raise make_error(101, "boom", {"name": "TypeError", "message": "boom", "line": number})
 
 
 def test_exceptions_come_home_from_another_process() -> None:

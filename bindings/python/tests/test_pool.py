@@ -459,6 +459,24 @@ def test_nobody_waits_for_a_thread_that_has_ended(monkeypatch: pytest.MonkeyPatc
     del submitted
 
 
+def test_an_outcome_for_which_there_is_no_memory_is_an_error_of_its_future(
+    pool: enclave.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_memory(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as faulty:
+        faulty.setattr("enclave._flight.Flight.end", no_memory)
+        execution = pool.submit("1")
+        for wait in (execution.result, execution.outcome):
+            with pytest.raises(MemoryError):
+                wait(30)
+        with pytest.raises(MemoryError):
+            asyncio.run(pool.run_async("1"))
+    assert pool.submit("2").result(30) == 2
+    assert asyncio.run(pool.run_async("3")) == 3
+
+
 def test_closing_waits_once_for_all_threads() -> None:
     go = threading.Event()
     pool = enclave.Pool(min_workers=1, max_workers=1, graceful_shutdown_timeout=0.01, max_pending_tool_calls=64)
