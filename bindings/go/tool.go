@@ -267,13 +267,13 @@ func (c *toolCalls) unfit(ctx context.Context, args Args, err error) *toolFailur
 		attrs = append(attrs, slog.String("path", known.Details.Path))
 	}
 	c.logger.fault(ctx, "tool result has no JavaScript value", append(attrs, slog.Uint64("execution", args.ExecutionID))...)
-	seen := ErrorValue{Name: "Error", Message: "tool " + args.Tool + " failed", Code: "TOOL_RESULT"}
+	seen := ErrorValue{Name: "Error", Message: "the tool " + args.Tool + " failed", Code: "TOOL_RESULT"}
 	return &toolFailure{seen, fmt.Errorf("what tool %s returned cannot be given to the script: %w", args.Tool, err)}
 }
 
 // panicSeen is what a script sees of a panic: nothing.
 func panicSeen(tool string) ErrorValue {
-	return ErrorValue{Name: "Error", Message: "tool " + tool + " failed", Code: "TOOL_PANIC"}
+	return ErrorValue{Name: "Error", Message: "the tool " + tool + " failed", Code: "TOOL_PANIC"}
 }
 
 func (c *toolCalls) reject(call *capi.ToolCall, failure *toolFailure) {

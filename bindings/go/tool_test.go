@@ -76,14 +76,14 @@ func TestToolErrors(t *testing.T) {
 	for tool, want := range map[string]string{
 		"plain":  `[true,"Error","wrapped: own failure",null]`,
 		"exact":  `[true,"Ä","a\u0000b😀 {0} %s","E"]`,
-		"panics": `[true,"Error","tool panics failed","TOOL_PANIC"]`,
-		"nil":    `[true,"Error","tool nil failed","TOOL_PANIC"]`,
-		"typed":  `[true,"Error","tool typed failed","TOOL_PANIC"]`,
-		"method": `[true,"Error","tool method failed","TOOL_PANIC"]`,
-		"exits":  `[true,"Error","tool exits failed","TOOL_PANIC"]`,
+		"panics": `[true,"Error","the tool panics failed","TOOL_PANIC"]`,
+		"nil":    `[true,"Error","the tool nil failed","TOOL_PANIC"]`,
+		"typed":  `[true,"Error","the tool typed failed","TOOL_PANIC"]`,
+		"method": `[true,"Error","the tool method failed","TOOL_PANIC"]`,
+		"exits":  `[true,"Error","the tool exits failed","TOOL_PANIC"]`,
 		"dirty":  `[true,"Error","` + "\ufffd" + `",null]`,
-		"unfit":  `[true,"Error","tool unfit failed","TOOL_RESULT"]`,
-		"bytes":  `[true,"Error","tool bytes failed","TOOL_RESULT"]`,
+		"unfit":  `[true,"Error","the tool unfit failed","TOOL_RESULT"]`,
+		"bytes":  `[true,"Error","the tool bytes failed","TOOL_RESULT"]`,
 	} {
 		if got := run(t, pool, fmt.Sprintf(catch, tool)).String(); got != want {
 			t.Errorf("%s: %s, not %s", tool, got, want)

@@ -29,7 +29,7 @@ fn a_panic_becomes_internal_and_its_message_is_kept() {
     assert_eq!(attempt(Some(&mut error), || panic!("number {}", 7)), ENCLAVE_INTERNAL);
     // SAFETY: `attempt` has written it.
     let message = message(unsafe { error.assume_init() });
-    assert_eq!(message, "internal error in enclave, please report it: number 7");
+    assert_eq!(message, "internal error in enclave, please report it: panic: number 7");
 }
 
 #[test]

@@ -38,6 +38,7 @@ static void the_presets_have_the_published_numbers(void) {
         {ENCLAVE_SETTING_BLOCK_TIMING_APIS, {1, 0, 0, 0}},
         {ENCLAVE_SETTING_ALLOW_CODE_GENERATION, {0, 0, 0, 1}},
         {ENCLAVE_SETTING_ALLOW_WASM, {0, 0, 0, 0}},
+        {ENCLAVE_SETTING_MAX_PENDING_BYTES, {4 * MIB, 16 * MIB, 64 * MIB, 256 * MIB}},
     };
     size_t settings = 0;
     for (enclave_setting_t setting = 1; setting < 1000; setting++) {
