@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"os"
+	"path/filepath"
 	"runtime"
 	"testing"
 	"time"
@@ -26,6 +27,10 @@ func TestMain(m *testing.M) {
 	if r, w, err := os.Pipe(); err == nil {
 		r.Close()
 		w.Close()
+	}
+	// The engine opens what says how much memory this process has, for the first pool of threads, and keeps it.
+	if pool, err := New(threads(1)); err == nil {
+		pool.Close()
 	}
 	os.Exit(m.Run())
 }
@@ -59,7 +64,7 @@ func checkLeaks(t testing.TB) {
 				return
 			}
 			if time.Now().After(deadline) {
-				t.Errorf("left behind: %d goroutines, %d objects, %d fds\n%s", now-before, nowLive-live, nowFDs-fds, stacks)
+				t.Errorf("left behind: %d goroutines, %d objects, %d fds of %v\n%s", now-before, nowLive-live, nowFDs-fds, openFiles(), stacks)
 				return
 			}
 		}
@@ -81,6 +86,17 @@ func countFDs(t testing.TB) int {
 		t.Fatal(err)
 	}
 	return len(entries)
+}
+
+// openFiles are what the descriptors of this process lead to.
+func openFiles() (files []string) {
+	links, _ := filepath.Glob("/proc/self/fd/*")
+	for _, link := range links {
+		if file, err := os.Readlink(link); err == nil {
+			files = append(files, file)
+		}
+	}
+	return files
 }
 
 func countThreads(t testing.TB) int {
@@ -105,6 +121,13 @@ func newPool(t testing.TB, cfg Config) *Pool {
 		}
 	})
 	return pool
+}
+
+// threads is the config of a pool whose workers are threads of this process.
+func threads(maxWorkers int) Config {
+	cfg := Default()
+	cfg.Isolation, cfg.MinWorkers, cfg.MaxWorkers = IsolationThread, 1, maxWorkers
+	return cfg
 }
 
 // run runs a script that has to succeed.
