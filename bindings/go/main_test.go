@@ -35,9 +35,6 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// selectedAll says whether no -run leaves tests out.
-func selectedAll() bool { return flag.Lookup("test.run").Value.String() == "" }
-
 // long is longer than anything takes on a busy machine.
 const long = 5 * time.Minute
 
