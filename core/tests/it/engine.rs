@@ -271,3 +271,23 @@ fn what_the_engine_allocates_in_rust_is_in_the_limit_too() {
     }
     assert_eq!(run(&pool, "'\\ufdfa'.repeat(1000).normalize('NFKD').length"), Value::from(18_000));
 }
+
+#[test]
+fn bigints_of_either_sign_go_in_up_to_the_engines_largest() {
+    let pool = pool();
+    let run_with = |value: num_bigint::BigInt, source: &str| {
+        let globals = vec![("v".into(), Value::BigInt(value))];
+        pool.run(source, ExecutionOptions { globals, ..Default::default() })
+    };
+    let largest: num_bigint::BigInt = (num_bigint::BigInt::from(1) << (1 << 20)) - 1;
+    for (value, source) in [
+        (largest.clone(), "v === BigInt('0x' + 'f'.repeat(2 ** 18))"),
+        (-largest.clone(), "v === -BigInt('0x' + 'f'.repeat(2 ** 18))"),
+    ] {
+        assert_eq!(run_with(value, source), Ok(Value::Bool(true)));
+    }
+    for value in [&largest + 1, -&largest - 1] {
+        let Err(Error::Exception(error)) = run_with(value, "1") else { panic!("it is too large") };
+        assert_eq!(error.name, "RangeError");
+    }
+}

@@ -2,12 +2,12 @@
 
 use mozjs::context::JSContext;
 use mozjs::gc::MutableHandle;
-use mozjs::jsapi::{ClippedTime, JSPROP_ENUMERATE, Latin1Char};
+use mozjs::jsapi::JS::SimpleStringToBigInt;
+use mozjs::jsapi::{__BindgenOpaqueArray, ClippedTime, JSPROP_ENUMERATE};
 use mozjs::jsval::{BigIntValue, BooleanValue, JSVal, NullValue, ObjectValue, StringValue, UndefinedValue};
 use mozjs::rooted;
 use mozjs::rust::wrappers2::{
     JS_DefineElement, JS_NewPlainObject, MapSet, NewArrayObject1, NewDateObject, NewMapObject, NewSetObject, SetAdd,
-    StringToBigInt,
 };
 use num_bigint::BigInt;
 
@@ -16,9 +16,6 @@ use crate::engine::state::State;
 use crate::engine::thrown::{JsResult, Thrown, check};
 use crate::engine::{exception, memory, text};
 use crate::value::{Value, time_clip};
-
-/// Bits that a bigint of the engine has at most.
-const MAX_BIGINT_BITS: u64 = 1024 * 1024;
 
 /// Copies a value into the current realm.
 pub(in crate::engine) fn from_value(cx: &mut JSContext, value: &Value, mut out: MutableHandle<JSVal>) -> JsResult<()> {
@@ -53,32 +50,13 @@ pub(in crate::engine) fn from_value(cx: &mut JSContext, value: &Value, mut out: 
 }
 
 fn bigint_from(cx: &mut JSContext, value: &BigInt) -> JsResult<JSVal> {
-    // Hexadecimal is linear to write and to read, but JavaScript has it for positive numbers only. What is too large for
-    // the engine is not written in decimal in vain.
-    let digits = match value.sign() {
-        num_bigint::Sign::Minus if value.bits() <= MAX_BIGINT_BITS => value.to_str_radix(10),
-        _ => format!("0x{}", value.magnitude().to_str_radix(16)),
-    };
+    // Hexadecimal is linear to write and to read.
+    let digits = value.to_str_radix(16);
     let _room = memory::reserve(digits.capacity())?;
-    let start = digits.as_ptr() as *mut Latin1Char;
-    let pointer = |ptr| mozjs::jsapi::mozilla::RangedPtr {
-        _phantom_0: Default::default(),
-        mPtr: ptr,
-        #[cfg(feature = "debug-engine")]
-        mRangeStart: start,
-        #[cfg(feature = "debug-engine")]
-        // SAFETY: the end of `digits`.
-        mRangeEnd: unsafe { start.add(digits.len()) },
-    };
-    // SAFETY: the range is that of `digits`, which outlives the call.
-    let bigint = unsafe {
-        let range = mozjs::jsapi::mozilla::Range {
-            _phantom_0: Default::default(),
-            mStart: pointer(start),
-            mEnd: pointer(start.add(digits.len())),
-        };
-        StringToBigInt(cx, &raw const range as *const _)
-    };
+    // A mozilla::Span: the length, then the first.
+    let span = __BindgenOpaqueArray([digits.len() as u64, digits.as_ptr() as u64]);
+    // SAFETY: the span is that of `digits`, which outlives the call.
+    let bigint = unsafe { SimpleStringToBigInt(cx.raw_cx(), span, 16) };
     if bigint.is_null() {
         return Err(Thrown);
     }
