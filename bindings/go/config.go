@@ -29,38 +29,38 @@ func (i Isolation) String() string {
 // MarshalText gives the name, for values of JSON.
 func (i Isolation) MarshalText() ([]byte, error) { return []byte(i.String()), nil }
 
-// Config is what a [Pool] is made with. The zero Config is valid: it gives the defaults.
+// Config holds the settings of a [Pool]. The zero Config is valid: it gives the defaults.
 //
 // # Zero values
 //
-// In a Config (or [Limits]) that is written as a literal, a field that is zero has its default, as usual in Go:
+// In a Config (or [Limits]) that is written as a literal, a zero field means its default, as usual in Go:
 //
 //	enclave.New(enclave.Config{MaxWorkers: 8, Limits: enclave.Limits{Timeout: time.Second}})
 //
-// In one that comes from [Default], [Strict], [Secure], [Standard] or [Permissive], every field is filled in, and means
-// what it says, zero and false included:
+// In a Config that comes from [Default], [Strict], [Secure], [Standard] or [Permissive], every field is filled in, and
+// means what it says, zero and false included:
 //
 //	cfg := enclave.Strict()
 //	cfg.MaxQueueSize = 0             // refuse what cannot start at once
 //	cfg.SanitizeStackTraces = false  // though STRICT says true
 //
-// So to set something to zero or false, start from a preset; Default() if you want the defaults otherwise. Copies
-// keep this property, as long as the whole struct is copied.
+// So to set something to zero or false, start from a preset, or from Default() to keep the other defaults. Copies keep
+// this property, as long as the whole struct is copied.
 //
-// Durations are passed on in milliseconds, rounded up; sizes are bytes. What is out of range is refused by [New], with
-// an error that names the setting, the value and what is accepted. In the following, defaults are those of Default; the
+// Durations are passed on in milliseconds, rounded up; sizes are bytes. [New] refuses a value that is out of range,
+// with an error that names the setting, the value and what is accepted. The defaults below are those of Default; the
 // presets have others.
 type Config struct {
-	// Isolation is where workers run. Default, and in all presets: processes. Zero is [IsolationThread], so in a Config
-	// that is written as a literal it cannot be told from the default: for threads, start from Default().
+	// Isolation is where workers run. Default, and in all presets: processes. Zero is [IsolationThread], so in a
+	// literal it cannot be told from the default. For threads, start from Default().
 	Isolation Isolation
-	// MinWorkers are kept warm, 0 to MaxWorkers. Default: 2, or MaxWorkers if that is smaller.
+	// MinWorkers is how many workers are kept warm, 0 to MaxWorkers. Default: 2, or MaxWorkers if that is smaller.
 	MinWorkers int
-	// MaxWorkers run at once, 1 to 1024. Default: the number of CPUs.
+	// MaxWorkers is the most workers at a time, 1 to 1024. Default: the number of CPUs.
 	MaxWorkers int
 	// MemoryLimitPerWorker is how many bytes one worker may hold, 16 MiB to 1 TiB. Default: 128 MiB.
 	MemoryLimitPerWorker int64
-	// MaxExecutionsPerWorker is after how many executions a worker is replaced, at least 1. Default: 1000.
+	// MaxExecutionsPerWorker is the number of executions after which a worker is replaced, at least 1. Default: 1000.
 	MaxExecutionsPerWorker int
 	// MaxQueueSize is how many executions may wait for a worker, 0 to 10 000 000. Default: 100.
 	MaxQueueSize int
@@ -68,60 +68,62 @@ type Config struct {
 	QueueTimeout time.Duration
 	// MaxMessagesPerSecond is how many tool calls and console lines an execution may send in a second. Default: 1000.
 	MaxMessagesPerSecond int
-	// IdleTimeout is after how long an idle worker beyond MinWorkers is stopped. Default: 30 s.
+	// IdleTimeout is the time after which an idle worker beyond MinWorkers is stopped. Default: 30 s.
 	IdleTimeout time.Duration
-	// GracefulShutdownTimeout is how long shutdown waits for what runs; 0 ends it at once. Default: 5 s.
+	// GracefulShutdownTimeout is how long shutdown waits for running executions; 0 ends them immediately. Default: 5 s.
 	GracefulShutdownTimeout time.Duration
 	// MaxMessageSize is the most bytes in one source, result, tool argument, tool reply or console line, 1 KiB to
 	// 1 GiB - 2. Default: 16 MiB.
 	MaxMessageSize int64
-	// MaxPendingToolCalls is how many tool calls of one execution may wait for their answers at once. Default: 100.
+	// MaxPendingToolCalls is how many tool calls of one execution may wait for their answers at a time. Default: 100.
 	MaxPendingToolCalls int
-	// WarmOnInit starts MinWorkers workers in New, which fails if one cannot start; else they start when they are
+	// WarmOnInit starts MinWorkers workers in New, which fails if one cannot start. Otherwise they start when they are
 	// needed. Default: true.
 	WarmOnInit bool
 	// StatsInterval is the time between two calls of OnStatsUpdate. Default: 1 s.
 	StatsInterval time.Duration
-	// JIT lets worker processes compile scripts to machine code; else they are interpreted, slower and with less of the
-	// engine exposed. Workers that are threads always compile. Default: true; STRICT: false.
+	// JIT lets worker processes compile scripts to machine code. Otherwise scripts are interpreted, which is slower and
+	// exposes less of the engine. Workers that are threads always compile. Default: true; STRICT: false.
 	JIT bool
-	// RequireSandbox refuses to make a pool with ErrUnsupported where any part of the sandbox around worker processes
-	// cannot be had; else the pool does without it, and [Stats] says so. Default: false.
+	// RequireSandbox refuses to make a pool, with ErrUnsupported, if any part of the sandbox around worker processes is
+	// missing. Otherwise the pool does without that part, and [Stats] says so. Default: false.
 	RequireSandbox bool
-	// RequireSeccomp refuses to make a pool with ErrUnsupported where worker processes cannot have the filter of system
-	// calls, the part of their sandbox on which most depends. It says nothing of threads. Default: false; STRICT and
-	// SECURE: true.
+	// RequireSeccomp refuses to make a pool, with ErrUnsupported, if worker processes cannot have the filter of system
+	// calls, the most important part of their sandbox. It does not concern threads. Default: false; STRICT and SECURE:
+	// true.
 	RequireSeccomp bool
-	// WorkerPath is the executable enclave-worker, for process isolation. Default: it is searched for, as what the
-	// environment variable ENCLAVE_WORKER names, beside the library, in ../libexec/enclave from there, and in PATH.
+	// WorkerPath is the executable enclave-worker, for process isolation. Default: the library looks for it in this
+	// order: the environment variable ENCLAVE_WORKER, beside the library, in ../libexec/enclave from there, and in
+	// PATH.
 	WorkerPath string
-	// Cgroup is a directory of cgroup v2 that is delegated to this process, with the controllers memory and pids enabled
-	// for its children: every worker process gets a group of its own in it. Default: none.
+	// Cgroup is a directory of cgroup v2 that is delegated to this process, with the controllers memory and pids
+	// enabled for its children. Every worker process gets a group of its own in it. Default: none.
 	Cgroup string
 
 	// Limits of every execution; [WithLimits] and [WithTimeout] change them for one.
 	Limits
 
-	// The callbacks run on goroutines of their own, several at once, and should return soon: a thread of the library
-	// waits for them. They may call anything of the pool but what would wait there for it: Run and its kin, Result,
-	// Shutdown and Close then give ErrInvalidState. A panic in one is recovered and logged, with its stack.
+	// The callbacks run on goroutines of their own, several at the same time, and should return soon, because a thread
+	// of the library waits for them. They may call anything of the pool except what would wait there for it: Run,
+	// RunInto, Result, Shutdown and Close then give ErrInvalidState. A panic in one is recovered and logged, with its
+	// stack.
 
-	// OnWorkerRecycled is told of every worker that has left the pool, and why.
+	// OnWorkerRecycled is called for every worker that has left the pool, with the reason.
 	OnWorkerRecycled func(WorkerRecycled)
 	// OnStatsUpdate gets the pool's stats every StatsInterval.
 	OnStatsUpdate func(Stats)
 	// OnConsole gets the console lines of all executions that have no [WithConsole], in order, as they come. While it
-	// runs, the script stands still, though no longer than its timeout.
+	// runs, the script stands still, but no longer than its timeout.
 	OnConsole func(ConsoleLine)
 
 	// OnToolCall answers calls of tools that have no handler of their own ([Pool.HandleTool]). Like all tools it runs
 	// on a goroutine of its own, and may block.
 	OnToolCall ToolFunc
 
-	// Logger, if not nil, gets what the pool itself has to say: workers that leave (debug for idle, max_executions and
-	// shutdown; warn for unresponsive, crash, protocol and internal; else info), errors of tools (info), and faults of the program (error): panics of tools and callbacks, and
-	// results of tools that have no JavaScript value. If it is nil, these faults go to [slog.Default]. For the console see
-	// [LogConsole].
+	// Logger, if not nil, gets what the pool itself logs: workers that leave (debug for idle, max_executions and
+	// shutdown; warn for unresponsive, crash, protocol and internal; otherwise info), errors of tools (info), and
+	// faults of the program (error): panics of tools and callbacks, and results of tools that have no JavaScript value.
+	// If it is nil, these faults go to [slog.Default]. For the console see [LogConsole].
 	Logger *slog.Logger
 
 	// exact says that every field means what it says, over the preset that it came from.
@@ -135,12 +137,14 @@ type Config struct {
 type Limits struct {
 	// Timeout is the wall-clock time from the start on a worker; waiting in the queue does not count. Default: 30 s.
 	Timeout time.Duration
-	// CPUTimeLimit is the CPU time of the worker; waiting costs none; 0 is no limit. Default: 0.
+	// CPUTimeLimit is the CPU time of the worker; each wait for a tool or a timer costs about 50 µs of it. 0 is no
+	// limit. Default: 0.
 	CPUTimeLimit time.Duration
 	// MaxToolCalls is how many tool calls it may make. Default: 100.
 	MaxToolCalls int
-	// MaxPendingBytes is how many bytes of memory the arguments of tool calls without an answer, and the answers that the
-	// script has not taken yet, may hold together; what comes while nothing is held always has a place. Default: 64 MiB.
+	// MaxPendingBytes is how many bytes of memory two things may hold together: the arguments of unanswered tool calls,
+	// and the answers that the script has not taken yet. If nothing is held, the next one always has a place. Default:
+	// 64 MiB.
 	MaxPendingBytes int64
 	// MaxConsoleCalls is how many console calls it may make. Default: 1000.
 	MaxConsoleCalls int
@@ -172,7 +176,7 @@ func Secure() Config { return preset(capi.PresetSecure) }
 // Standard is for code of known origin: 16 workers of 256 MiB, 30 s wall clock.
 func Standard() Config { return preset(capi.PresetStandard) }
 
-// Permissive is for code that is trusted not to be hostile: 32 workers of 512 MiB, 60 s wall clock, eval allowed.
+// Permissive is for trusted code: 32 workers of 512 MiB, 60 s wall clock, eval allowed.
 func Permissive() Config { return preset(capi.PresetPermissive) }
 
 // A setting is a field of a struct and the library's number for it. These two tables are all that knows the fields.

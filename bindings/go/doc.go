@@ -6,39 +6,41 @@
 //	result, err := pool.Run(ctx, "[1, 2, 3].map(n => n * n)")
 //	fmt.Println(result) // [1,4,9]
 //
-// It is made for code that nobody has read before it runs: what a language model has written, what a user has pasted,
-// the plugin of a tenant. Every execution gets a fresh realm; time, CPU, memory, output and calls are limited, and
-// script cannot catch the end of a limit; it reaches the outside only through tools that you give it. What workers in
-// threads and in processes defend against is written in docs/SECURITY.md of the project.
+// It is made for code that nobody reads before it runs: a language model wrote it, a user pasted it, or a tenant's
+// plugin brought it. Every execution gets a fresh realm. Time, CPU, memory, output and calls are limited, and no script
+// can catch the end of a limit. A script reaches the outside only through the tools that you give it. The project's
+// docs/SECURITY.md says what workers in threads and in processes defend against.
 //
 // # The library
 //
-// This package is a thin layer over the shared library libenclave, which has to be installed. It is found by
-// pkg-config, under the name enclave. Without pkg-config, build with the tag enclave_no_pkg_config and say where header
-// and library are:
+// This package is a thin layer over the shared library libenclave, which has to be installed. pkg-config finds it under
+// the name enclave. Without pkg-config, build with the tag enclave_no_pkg_config and say where header and library are:
 //
 //	CGO_CFLAGS=-I/opt/enclave/include CGO_LDFLAGS="-L/opt/enclave/lib -Wl,-rpath,/opt/enclave/lib" \
 //		go build -tags enclave_no_pkg_config
 //
-// When the first pool is made, the loaded library is compared with the header that the program was compiled with.
+// When the first pool is made, the package compares the loaded library with the header that the program was compiled
+// with.
 //
 // # Running scripts
 //
-// [Pool.Run] runs a script and gives a [Value]; [Pool.RunInto] and [Run] store the result in a Go variable. A script is
-// what it looks like: 1 + 1 gives 2, await and return work at the top ([SourceAuto]). Data goes in by [WithGlobal];
-// what becomes what is said at [ValueOf] and [Value.Decode].
+// [Pool.Run] runs a script and gives a [Value]; [Pool.RunInto] and [Run] store the result in a Go variable. A source is
+// read by its looks: 1 + 1 gives 2, and await and return work at the top level ([SourceAuto]). Data goes in by
+// [WithGlobal]. [ValueOf] and [Value.Decode] say how values are converted.
 //
-// [Pool.Submit] does not wait. Either way a call waits for a channel and holds no thread: any number of goroutines may
-// use one pool, and those that find no worker wait in its queue, in their order, up to [Config.MaxQueueSize].
+// [Pool.Submit] does not wait. Either way a call waits for a channel and holds no thread, except that [Pool.Run] may
+// hold one for its first millisecond. Any number of goroutines may use one pool. Executions that find no worker wait in
+// its queue, in order, up to [Config.MaxQueueSize].
 //
 // # Contexts
 //
 // When the context of a call ends, the execution is cancelled, wherever it is, and the call returns as soon as that has
 // happened. The error matches both [ErrCancelled] and the error of the context. The execution has ended when its call
-// returns, and a cancel is for one execution alone: one that comes late hits nothing.
+// returns. A cancel is for one execution alone; a late one hits nothing.
 //
-// The deadline of a context and the limit [Limits.Timeout] are two things. The first is the caller's patience, counts
-// from the call on, and ends in ErrCancelled; the second is the script's time on its worker, and ends in [ErrTimeout].
+// The deadline of a context and the limit [Limits.Timeout] are different things. The first is the caller's patience: it
+// counts from the call on, and ends in ErrCancelled. The second is the script's time on its worker, and ends in
+// [ErrTimeout].
 //
 // # Tools
 //
@@ -48,8 +50,9 @@
 //
 // # Errors
 //
-// Every outcome but success is an [*Error] with a [Status], and matches the sentinel of that status by [errors.Is]. If
-// the script is at fault, there is a [*ScriptError] in it, which wraps the error of the tool that it came from.
+// Every outcome except success is an [*Error] with a [Status], and matches the sentinel of that status by [errors.Is].
+// If the script is at fault, the error contains a [*ScriptError], which wraps the error of the tool that caused it, if
+// any.
 //
 //	var thrown *enclave.ScriptError
 //	switch {
@@ -62,7 +65,8 @@
 //
 // # The end
 //
-// [Pool.Close] ends a pool and frees it; [Pool.Shutdown] lets what runs finish, for as long as its context says. A pool
-// that is forgotten is closed when the garbage collector finds it: sooner or later, and never if its own callbacks
-// refer to it. The process may exit at any time. Signals, profiles and faults in Go code are as without the library.
+// [Pool.Close] ends a pool and frees it. [Pool.Shutdown] lets running executions finish, for as long as its context
+// allows. A forgotten pool is closed when the garbage collector finds it: sooner or later, and never if its own
+// callbacks refer to it. The process may exit at any time. Signals, profiles and faults in Go code work as without the
+// library.
 package enclave

@@ -42,7 +42,7 @@ const (
 	StatusInternal              Status = 500
 )
 
-// One error for each status, for [errors.Is]. What is returned is an [*Error], which says more.
+// One error for each status, for [errors.Is]. The package returns an [*Error], which says more.
 var (
 	// An argument or a setting is wrong; the error names it and what it accepts.
 	ErrInvalidArgument = errors.New("enclave: invalid argument")
@@ -89,7 +89,8 @@ var (
 	// A bug of the library.
 	ErrInternal = errors.New("enclave: internal error")
 
-	// The script gave undefined where a result was wanted ([Pool.RunInto]). No [*Error]: the execution itself went well.
+	// The script gave undefined where a result was wanted ([Pool.RunInto]). It is not an [*Error], because the
+	// execution itself went well.
 	ErrNoResult = errors.New("enclave: the script gave no result")
 )
 
@@ -140,10 +141,11 @@ func nameOr(name, kind string, number int32) string {
 	return fmt.Sprintf("%s(%d)", kind, number)
 }
 
-// Error says why a call or an execution failed. Whatever this package returns as an error of the library is one.
+// Error says why a call or an execution failed. Every error of the library that this package returns is one.
 //
-// [errors.Is] matches it with the sentinel of its Status; if a context ended the execution, with the context's error
-// and its cause; if a tool's error ended the script, with that. [errors.As] finds the [*ScriptError] in it.
+// [errors.Is] matches it with the sentinel of its Status. If a context ended the execution, it also matches the
+// context's error and its cause; if a tool's error ended the script, that error. [errors.As] finds the [*ScriptError]
+// in it.
 type Error struct {
 	Status Status
 	// One line that is complete without the status. It may quote the script, which is untrusted.
@@ -153,14 +155,15 @@ type Error struct {
 	causes []error
 }
 
-// Details are what an [Error] has beyond its message. Which status fills which field is said here; all others are zero.
+// Details are the facts of an [Error] beyond its message. Each field names the statuses that fill it; for all others it
+// is zero.
 type Details struct {
 	// INVALID_ARGUMENT, UNSUPPORTED: the argument, setting or feature.
 	Field string
 	// RESULT_NOT_TRANSFERABLE: where the value in the way is, such as "result.items[3]".
 	Path string
-	// 200 to 206: the setting that was passed, such as "memory_limit_per_worker" or "timeout_ms", and its limit in
-	// milliseconds (where the name ends in _ms), bytes, or a count.
+	// 200 to 206: the setting whose limit was passed, such as "memory_limit_per_worker" or "timeout_ms", and the limit
+	// in milliseconds (if the name ends in _ms), bytes, or a count.
 	Setting string
 	Limit   int64
 	// MEMORY_LIMIT: bytes in use when the limit was seen to be passed.
@@ -214,10 +217,10 @@ func (e *Error) LogValue() slog.Value {
 	return slog.GroupValue(attrs...)
 }
 
-// ScriptError is what a script threw, or where it does not parse. It is inside an [*Error] with the status EXCEPTION or
-// SYNTAX_ERROR. All of it comes from the script, and is as untrusted as that.
+// ScriptError says what a script threw, or where it does not parse. It is inside an [*Error] with the status EXCEPTION
+// or SYNTAX_ERROR. All of it comes from the script, and is as untrusted as the script.
 //
-// If it was thrown because a tool failed and the script did not catch it, it wraps the tool's error: errors.Is and
+// If it was thrown because a tool failed and the script did not catch that, it wraps the tool's error: errors.Is and
 // errors.As find what the tool returned, or the [*PanicError].
 type ScriptError struct {
 	// The error's name, such as "TypeError"; for a thrown value that is no Error, its type.

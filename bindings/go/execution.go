@@ -198,7 +198,7 @@ func (e *Execution) ID() uint64 { return e.id }
 // Done is closed when the execution has ended.
 func (e *Execution) Done() <-chan struct{} { return e.done }
 
-// Result waits until the execution has ended, and gives its value or its error, the same to everybody.
+// Result waits until the execution has ended, and gives its value or its error, the same to every caller.
 func (e *Execution) Result() (Value, error) {
 	if err := e.wait(); err != nil {
 		return Value{}, err

@@ -12,9 +12,9 @@ type SourceKind int
 
 // How a source is read.
 const (
-	// SourceAuto reads a source as it looks, the default. What parses as a script and does not use await at its top
-	// level is a script (1 + 1 gives 2). Else it is the body of an async function, where return gives the result, or
-	// a lone expression with await, whose value is the result.
+	// SourceAuto reads a source by its looks, and is the default. A source that parses as a script and does not use
+	// await at its top level is a script (1 + 1 gives 2). Otherwise it is the body of an async function, where return
+	// gives the result, or a lone expression with await, whose value is the result.
 	SourceAuto SourceKind = 0
 	// SourceScript is a script: the result is its completion value.
 	SourceScript SourceKind = 1
@@ -27,7 +27,7 @@ func (k SourceKind) String() string {
 	return nameOr(nameIn(int(k), "auto", "script", "function"), "SourceKind", int32(k))
 }
 
-// Option is something about one execution.
+// Option is an option of one execution.
 type Option interface {
 	apply(*submission) error
 }
@@ -58,7 +58,7 @@ type submission struct {
 	console func(ConsoleLine)
 }
 
-// WithGlobal sets a global variable of the script, to what [ValueOf] makes of value. Give data to scripts like this,
+// WithGlobal sets a global variable of the script to what [ValueOf] makes of value. Pass data to scripts like this,
 // never by writing it into their source.
 func WithGlobal(name string, value any) Option {
 	return option(func(s *submission) error {
@@ -102,8 +102,8 @@ func WithKind(kind SourceKind) Option {
 	})
 }
 
-// WithLimits sets the limits of the execution. Fields that are zero are the pool's, unless the Limits come from a
-// preset or from [Pool.Config].
+// WithLimits sets the limits of the execution. Zero fields are the pool's, unless the Limits come from a preset or from
+// [Pool.Config].
 func WithLimits(limits Limits) Option {
 	return option(func(s *submission) error {
 		settings, err := limits.settings()
@@ -122,7 +122,7 @@ func WithTimeout(timeout time.Duration) Option {
 	})
 }
 
-// WithConsole gives the console lines of the execution to this callback, in place of [Config.OnConsole].
+// WithConsole sends the console lines of the execution to this callback, in place of [Config.OnConsole].
 func WithConsole(console func(ConsoleLine)) Option {
 	return option(func(s *submission) error {
 		s.console = console
@@ -138,9 +138,9 @@ func CollectConsole() Option {
 	})
 }
 
-// WithTool gives the execution a tool of its own, beside those of the pool and in place of one of the same name. A script
-// calls it as tools.name(args) or callTool("name", args). That is the way to give each user tools of their own: what the
-// tool closes over says for whom it acts, and it never has to trust what the script says of itself.
+// WithTool gives the execution a tool of its own, beside those of the pool and in place of one of the same name. A
+// script calls it as tools.name(args) or callTool("name", args). Use it to give each user tools of their own: the
+// closure says for whom the tool acts, so it never has to trust what the script says about itself.
 func WithTool(name string, tool ToolFunc) Option {
 	return option(func(s *submission) error {
 		if tool == nil {
@@ -154,8 +154,8 @@ func WithTool(name string, tool ToolFunc) Option {
 	})
 }
 
-// WithToolHandler gives the execution a handler for all tool calls that have no [WithTool], in place of all tools of the
-// pool.
+// WithToolHandler gives the execution a handler for all tool calls that have no [WithTool], in place of all tools of
+// the pool.
 func WithToolHandler(tool ToolFunc) Option {
 	return option(func(s *submission) error {
 		s.anyTool = tool

@@ -8,8 +8,8 @@ import (
 	"github.com/enclave/enclave/bindings/go/internal/capi"
 )
 
-// Pool runs scripts in workers. Make one with [New] and keep it: it is what costs time to start. All methods may be
-// called from any goroutine, at any time, also after Close; then they give ErrPoolClosed.
+// Pool runs scripts in workers. Make one with [New] and keep it, because starting a pool costs time. All methods may be
+// called from any goroutine, at any time, even after Close; then they give ErrPoolClosed.
 type Pool struct {
 	inner   *capi.Pool
 	config  Config
@@ -20,8 +20,8 @@ type Pool struct {
 
 // New makes a pool and, unless WarmOnInit is off, waits until its MinWorkers workers have started.
 //
-// It fails with ErrInvalidArgument if a setting is out of range, ErrUnsupported if the library cannot give it (such as
-// process isolation where it does not find enclave-worker), and ErrWorkerStartup.
+// It fails with ErrInvalidArgument if a setting is out of range, with ErrUnsupported if the library cannot provide it
+// (such as process isolation if it does not find enclave-worker), and with ErrWorkerStartup.
 func New(cfg Config) (*Pool, error) {
 	settings, err := cfg.settings()
 	if err != nil {
@@ -38,7 +38,7 @@ func New(cfg Config) (*Pool, error) {
 	return pool, nil
 }
 
-// Config gives the pool's config with every field filled in. Another pool may be made of it, or of a changed copy.
+// Config gives the pool's config with every field filled in. You may make another pool from it, or from a changed copy.
 func (p *Pool) Config() Config { return p.config }
 
 // Run runs a script and waits for its result.
@@ -47,15 +47,15 @@ func (p *Pool) Config() Config { return p.config }
 // with an error that matches both [ErrCancelled] and the context's own ([context.Canceled] or
 // [context.DeadlineExceeded]). The time in the queue counts for ctx, but not for the limit [Limits.Timeout].
 //
-// While it waits, Run holds a goroutine, and no thread, but for the first millisecond: then fewer than GOMAXPROCS calls
-// hold theirs, as that is the quickest way to a result.
+// While it waits, Run holds a goroutine and no thread, except in the first millisecond. Then up to GOMAXPROCS - 1 calls
+// hold their thread, because that is the quickest way to a result.
 func (p *Pool) Run(ctx context.Context, source string, opts ...Option) (Value, error) {
 	return p.run(ctx, capi.Submission{Source: source}, opts)
 }
 
-// RunInto runs a script and stores its result in what dst points to, as [Value.Decode] does. A script that gives
-// undefined, because it forgets to return something for instance, is an error that matches [ErrNoResult], unless dst
-// points to a [Value], an empty interface or an [Undefined].
+// RunInto runs a script and stores its result in what dst points to, as [Value.Decode] does. If the script gives
+// undefined, for instance because it forgets to return something, the error matches [ErrNoResult], unless dst points to
+// a [Value], an empty interface or an [Undefined].
 func (p *Pool) RunInto(ctx context.Context, source string, dst any, opts ...Option) error {
 	value, err := p.Run(ctx, source, opts...)
 	return into(dst, value, err)
@@ -83,17 +83,17 @@ func Run[T any](ctx context.Context, pool *Pool, source string, opts ...Option) 
 	return result, err
 }
 
-// Submit submits a script and returns at once. When ctx ends, the execution is cancelled. A submission that is refused
-// (ErrQueueFull, say) gives an execution that is done.
+// Submit submits a script and returns immediately. When ctx ends, the execution is cancelled. A submission that is
+// refused (ErrQueueFull, say) gives an execution that is done.
 func (p *Pool) Submit(ctx context.Context, source string, opts ...Option) *Execution {
 	execution := p.submit(ctx, capi.Submission{Source: source}, opts)
 	execution.watch()
 	return execution
 }
 
-// HandleTool registers a tool, in place of one of the same name, for executions that are submitted from now on. A
-// script calls it as tools.name(args) or callTool("name", args), which give promises. Names are letters, digits and _ :
-// . - after a letter or _, up to 256 bytes.
+// HandleTool registers a tool for executions that are submitted from now on, in place of one of the same name. A script
+// calls it as tools.name(args) or callTool("name", args), which give promises. Names are letters, digits and _ : . -
+// after a letter or _, up to 256 bytes.
 //
 // [Tool] and [Func] make a ToolFunc of functions with Go types.
 func (p *Pool) HandleTool(name string, tool ToolFunc) error {
@@ -106,9 +106,9 @@ func (p *Pool) HandleTool(name string, tool ToolFunc) error {
 // Stats gives a snapshot of the pool's stats; after Close, the last one.
 func (p *Pool) Stats() Stats { return newStats(p.inner.Stats()) }
 
-// Shutdown refuses new scripts, ends with ErrPoolClosed what waits in the queue, and lets what runs go on until ctx
-// ends, but no longer than the pool's GracefulShutdownTimeout; then it ends that with ErrPoolClosed too. When Shutdown
-// returns, every execution has ended and the workers are gone. It gives the context's error if that ended first.
+// Shutdown refuses new scripts, ends waiting ones with ErrPoolClosed, and lets running ones go on until ctx ends, but
+// no longer than the pool's GracefulShutdownTimeout. Then it ends those with ErrPoolClosed too. When Shutdown returns,
+// every execution has ended and the workers are gone. It gives the context's error if that ended first.
 //
 // A second call waits for the first. Call Close too, to free what is left: a pool that is only shut down still has its
 // stats.
@@ -133,8 +133,8 @@ func (p *Pool) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-// Close shuts the pool down, letting what runs go on for its GracefulShutdownTimeout, and frees it. A second call does
-// nothing.
+// Close shuts the pool down and frees it. Running executions may go on for its GracefulShutdownTimeout. A second call
+// does nothing.
 func (p *Pool) Close() error {
 	if err := p.mayWait(); err != nil {
 		return err

@@ -6,8 +6,8 @@ import (
 	"github.com/enclave/enclave/bindings/go/internal/capi"
 )
 
-// Script is a source that was compiled by [Pool.Compile], to be run any number of times. It never changes, may be used
-// by several goroutines at once, and needs no Close.
+// Script is a source that [Pool.Compile] has compiled, to run any number of times. It never changes, needs no Close,
+// and several goroutines may use it at the same time.
 //
 // Each worker that runs it compiles it once and keeps what it made, as far as there is place: a 32nd of its memory limit
 // for all that it keeps.
@@ -21,8 +21,8 @@ type Script struct {
 // limits allow, counts as an execution, and is cancelled when ctx ends, as in [Pool.Run]. [WithKind] and [WithFilename]
 // stay with the script for good; other options are those of its runs too, unless these have their own.
 //
-// Workers also keep compiled what comes twice by [Pool.Run]. A script is kept from the first time on, and its syntax
-// errors are known before it is run: they match [ErrSyntax].
+// Workers also keep a source compiled when it comes twice through [Pool.Run]. A script is kept from the first time on,
+// and its syntax errors are known before it runs: they match [ErrSyntax].
 func (p *Pool) Compile(ctx context.Context, source string, opts ...Option) (*Script, error) {
 	script := &Script{pool: p, opts: opts}
 	execution, s := p.prepare(ctx, capi.Submission{Source: source}, opts)

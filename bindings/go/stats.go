@@ -6,7 +6,8 @@ import (
 	"github.com/enclave/enclave/bindings/go/internal/capi"
 )
 
-// Stats are a snapshot of a pool. Taking one costs little: no worker is asked. Durations are nanoseconds in JSON.
+// Stats are a snapshot of a pool. Taking one costs little, because it does not involve the workers. Durations are
+// nanoseconds in JSON.
 type Stats struct {
 	// Since the pool was made.
 	Uptime time.Duration `json:"uptime"`

@@ -15,7 +15,7 @@ import (
 	"github.com/enclave/enclave/bindings/go/internal/capi"
 )
 
-// Args are what a script gives to a tool. They are untrusted: check what you use.
+// Args are the arguments that a script gives to a tool. They are untrusted: check what you use.
 type Args struct {
 	// Value is the argument, undefined where the script gave none.
 	Value
@@ -24,7 +24,7 @@ type Args struct {
 	ExecutionID uint64
 }
 
-// ToolFunc is a tool: what it returns fulfils the script's promise ([ValueOf] says how), an error rejects it.
+// ToolFunc is a tool. Its result fulfils the script's promise ([ValueOf] says how); an error rejects it.
 //
 // It runs on a goroutine of its own and may block. Its context has the values of the execution's context, and ends with
 // the execution, however that ends; an answer after that goes nowhere. It may run other scripts on the same pool, as
@@ -34,13 +34,13 @@ type Args struct {
 // code. If the script does not catch it, the caller's [*ScriptError] wraps the error that the tool returned. Errors are
 // logged at info.
 //
-// What is a fault of the host is logged at error, and the script learns nothing of it but the code of the Error that it
-// catches: TOOL_PANIC of a panic, which is recovered (the caller's error wraps a [*PanicError]), and TOOL_RESULT of a
-// result that has no JavaScript value.
+// A fault of the host is logged at error. The script learns nothing of it except the code of the Error that it catches:
+// TOOL_PANIC for a panic, which is recovered (the caller's error wraps a [*PanicError]), and TOOL_RESULT for a result
+// that has no JavaScript value.
 type ToolFunc func(ctx context.Context, args Args) (any, error)
 
-// Tool makes a tool of a function that takes its argument as a Go value. An argument that does not fit rejects the
-// promise with a TypeError that says where and why, such as "items[1].qty: expected number, got string"; the caller's
+// Tool makes a tool from a function that takes its argument as a Go value. If an argument does not fit, the promise is
+// rejected with a TypeError that says where and why, such as "items[1].qty: expected number, got string"; the caller's
 // error wraps the [*DecodeError].
 func Tool[In, Out any](f func(context.Context, In) (Out, error)) ToolFunc {
 	return func(ctx context.Context, args Args) (any, error) {
@@ -70,7 +70,7 @@ type shownAs struct {
 func (e *shownAs) Error() string   { return e.cause.Error() }
 func (e *shownAs) Unwrap() []error { return []error{e.seen, e.cause} }
 
-// Func makes a tool of a function that neither blocks nor fails, such as strings.ToUpper.
+// Func makes a tool from a function that neither blocks nor fails, such as strings.ToUpper.
 func Func[In, Out any](f func(In) Out) ToolFunc {
 	return Tool(func(_ context.Context, in In) (Out, error) { return f(in), nil })
 }

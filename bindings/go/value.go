@@ -33,17 +33,17 @@ func (k Kind) String() string {
 		"set", "object", "error"), "Kind", int32(k))
 }
 
-// Value is a JavaScript value outside of its script: a copy, immutable, which any goroutine may use. The zero Value is
+// Value is a JavaScript value outside its script: an immutable copy, which any goroutine may use. The zero Value is
 // undefined.
 //
-// [Value.Decode] stores it in a Go variable, [Value.Interface] gives it as Go has it. A Value itself keeps everything
-// that JavaScript has, also what these do not tell apart: undefined from null, and the order of an object's keys. It
-// may be a part of what is encoded and decoded, such as a field of a struct or an element of a map.
+// [Value.Decode] stores it in a Go variable, [Value.Interface] gives it in Go's own types. A Value itself keeps
+// everything that JavaScript has, including what these lose: undefined as distinct from null, and the order of an
+// object's keys. It may be a part of what is encoded and decoded, such as a field of a struct or an element of a map.
 type Value struct {
 	cbor []byte // one item as the library writes it: definite lengths, shortest form
 }
 
-// ValueOf makes a value of a Go value, as globals and the results of tools are made:
+// ValueOf converts a Go value, as is done for globals and the results of tools:
 //
 //	nil, nil pointers, slices and maps       null
 //	bool, string                             boolean, string
@@ -96,7 +96,7 @@ func (v Value) Kind() Kind { return kindOf(v.cbor) }
 // where. Dates beyond the years 0 to 9999 are in the local time zone and only near to the millisecond.
 func (v Value) Decode(dst any) error { return decode(v.wire(), dst) }
 
-// Interface gives the value as Go has it:
+// Interface gives the value in Go's own types:
 //
 //	undefined, null  nil
 //	boolean, string  bool, string
@@ -117,8 +117,8 @@ func (v Value) Interface() any {
 	return x
 }
 
-// Items yields the elements of an array or a Set, in order; nothing for any other kind. It reads them with all that is
-// inside them: to go through a value of many levels, [Value.Interface] reads each once.
+// Items yields the elements of an array or a Set, in order; nothing for any other kind. It reads them with everything
+// inside them. To go through a value of many levels, use [Value.Interface], which reads each level once.
 func (v Value) Items() iter.Seq[Value] {
 	return func(yield func(Value) bool) {
 		switch v.Kind() {
@@ -152,8 +152,8 @@ func (v Value) Entries() iter.Seq2[Value, Value] {
 	}
 }
 
-// String gives the text of a string, "undefined" for undefined, and the JSON of every other value; of one that has none
-// ([Value.MarshalJSON]), what is wrong with it.
+// String gives the text of a string, "undefined" for undefined, and the JSON of every other value. If the value has no
+// JSON ([Value.MarshalJSON]), it says what is wrong.
 func (v Value) String() string {
 	switch v.Kind() {
 	case KindUndefined:
@@ -170,16 +170,16 @@ func (v Value) String() string {
 	return string(json)
 }
 
-// MarshalJSON writes the value as JSON. What JSON does not have is written as what is nearest: a bigint as its digits
-// in a string, bytes as base64, a Date as ISO 8601, a Map as an object (or as pairs, if a key is no string), a Set as
-// an array, an Error as its name and message; undefined, NaN and the infinities as null. A bigint of more than 16384 bits
-// is refused with ErrInvalidArgument: so many digits would take time out of proportion.
+// MarshalJSON writes the value as JSON. If JSON has no such value, it writes the nearest: a bigint as its digits in a
+// string, bytes as base64, a Date as ISO 8601, a Map as an object (or as pairs, if a key is no string), a Set as an
+// array, an Error as its name and message; undefined, NaN and the infinities as null. It refuses a bigint of more than
+// 16384 bits with ErrInvalidArgument, because so many digits would take time out of proportion.
 func (v Value) MarshalJSON() ([]byte, error) {
 	json, err := capi.ToJSON(v.wire())
 	return json, asError(err)
 }
 
-// UnmarshalJSON reads a value of JSON.
+// UnmarshalJSON reads a value from JSON.
 func (v *Value) UnmarshalJSON(json []byte) error {
 	cbor, err := capi.FromJSON(json)
 	if err != nil {
@@ -257,7 +257,7 @@ type Property struct {
 	Value any
 }
 
-// Object is an object whose keys are in this order, into a script. A key that occurs twice is refused.
+// Object is an object with its keys in this order, for a script. A key that occurs twice is refused.
 type Object []Property
 
 // MarshalCBOR writes the object.
