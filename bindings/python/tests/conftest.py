@@ -13,8 +13,10 @@ import pytest
 from enclave._events import Dispatcher
 from enclave._flight import Flight
 
-# It stays for ever once it is needed, and so would look like something that a test has left.
+# These stay for ever once they are needed, and so would look like something that a test has left: the tracker, and the
+# engine's keeper with the file that it reads.
 resource_tracker.ensure_running()
+enclave.Pool(isolation="thread", min_workers=1, max_workers=1).close()
 
 ROOT = Path(__file__).resolve().parents[3]
 
