@@ -9,26 +9,28 @@
 //     enclave_outcome_t *outcome;
 //     enclave_pool_run(pool, "1 + 1", ENCLAVE_NUL_TERMINATED, NULL, &outcome);
 //
-// STATUS AND ERROR. What can fail gives an `enclave_status_t`. Where there is more to say, the last parameter is a
-//   place for an error, NULL if not wanted: it is always written, NULL with ENCLAVE_OK, else an error that the caller
-//   frees. Places for objects are written NULL on failure. There is no "last error", nothing global or per thread.
-// OWNERSHIP. What `_new`, `_clone`, `_from_` and an output parameter give is the caller's, to be freed with the
+// STATUS AND ERROR. A function that can fail returns an `enclave_status_t`. If there is more to say, the last
+//   parameter is a place for an error, NULL if not wanted. It is always written: NULL with ENCLAVE_OK, otherwise an
+//   error that the caller frees. On failure, places for objects are set to NULL. There is no "last error", and nothing
+//   is global or per thread.
+// OWNERSHIP. What `_new`, `_clone`, `_from_` and an output parameter give belongs to the caller, who frees it with the
 //   `_free` of its type; every `_free` takes NULL. `const` is lent, and lives as long as its documentation says. A
-//   parameter that is `taken` belongs to the library from the call on, also if the call fails; no other is kept.
+//   parameter that is `taken` belongs to the library from the call on, even if the call fails; no other is kept.
 //   Structures with a `size` are made by the library and only read: a newer one may be longer, never different.
-// TEXT is UTF-8, as pointer and length, or ENCLAVE_NUL_TERMINATED as the length; what is not UTF-8 is refused. Text
-//   that comes out has a NUL behind it, except inside values, and may hold NULs: the length counts. Numbers are what
-//   they seem: a time is in milliseconds (`_ms`) or nanoseconds (`_ns`), a size in bytes; what is out of range is
-//   refused with an error that says what is accepted.
-// THREADS. Any thread may use any object, and several at once those whose parameter is `const` and executions, tool
-//   calls and pools; others (configs, options, values being built) by one thread at a time. `_free` comes last.
-// CALLBACKS are a function, its `user_data` and a finalizer that takes the data back: the finalizer runs exactly once,
-//   when the function will not be called again, also if the registration fails. Callbacks run on threads of the
-//   library, some at once, should return soon, and may not throw, longjmp or end the thread. They may call anything;
-//   what would wait there for the pool that calls (run, wait, shutdown) gives INVALID_STATE instead.
-// FORK. In a child forked after a pool was made, pools and executions give FORKED and free nothing; all else works,
-//   as do exec and exit. The library cannot be unloaded, and needs no clean-up: a process may exit at any time. It
-//   leaves signal handlers, environment, locale and standard streams as they are.
+// TEXT is UTF-8, as pointer and length, or ENCLAVE_NUL_TERMINATED as the length; text that is not UTF-8 is refused.
+//   Text that comes out is followed by a NUL, except inside values, and may contain NULs: the length counts. A time is
+//   in milliseconds (`_ms`) or nanoseconds (`_ns`), a size in bytes. A number out of range is refused with an error
+//   that says what is accepted.
+// THREADS. Any thread may use any object. Several threads at the same time may use executions, tool calls, pools, and
+//   objects whose parameter is `const`; only one at a time the others (configs, options, values being built). `_free`
+//   comes last.
+// CALLBACKS are a function, its `user_data` and a finalizer that takes the data back. The finalizer runs exactly once,
+//   when the function will not be called again, even if the registration fails. Callbacks run on threads of the
+//   library, several at the same time. They should return soon, and must not throw, longjmp or end the thread. They may
+//   call anything, but a call that would wait there for its own pool (run, wait, shutdown) gives INVALID_STATE.
+// FORK. In a child forked after a pool was made, pools and executions give FORKED and free nothing. Everything else
+//   works, as do exec and exit. The library cannot be unloaded, and needs no clean-up: a process may exit at any time.
+//   It leaves signal handlers, environment, locale and standard streams as they are.
 // VERSIONS. While the first part is 0, the second grows with changes that break callers, and is in the SONAME.
 //   Numbers of constants are never reused. `enclave_version_number()` tells the library's version from this header's.
 
@@ -56,58 +58,57 @@
 /// Version of this header as one number: `major * 1000000 + minor * 1000 + patch`.
 #define ENCLAVE_VERSION_NUMBER 1000
 
-/// As the time of `enclave_pool_shutdown`: `ENCLAVE_SETTING_GRACEFUL_SHUTDOWN_TIMEOUT_MS` of the pool.
+/// As the time of `enclave_pool_shutdown`: the pool's `ENCLAVE_SETTING_GRACEFUL_SHUTDOWN_TIMEOUT_MS`.
 #define ENCLAVE_POOL_TIMEOUT (UINT64_MAX - 1)
 
 /// As a time to wait: without end.
 #define ENCLAVE_NO_TIMEOUT UINT64_MAX
 
-/// What a pool is made with: a preset, changes to it, and callbacks. It may make any number of pools, and may be
-/// changed or freed as soon as a pool is made. Changed by one thread at a time.
+/// The settings of a pool: a preset, changes to it, and callbacks. It may make any number of pools, and may be changed
+/// or freed as soon as a pool is made. Only one thread at a time may change it.
 typedef struct enclave_config_t enclave_config_t;
 
 /// Why a call or an execution failed. Immutable; may be read from any thread. An owned one is freed with
 /// `enclave_error_free`, one lent by an outcome lives as long as the outcome.
 ///
-/// Texts are lent and live as long as the error. An accessor for something that the error does not have gives NULL
-/// or 0; which statuses have it, its documentation says.
+/// Texts are lent and live as long as the error. An accessor gives NULL or 0 if the error does not have what it asks
+/// for; its documentation says which statuses have it.
 typedef struct enclave_error_t enclave_error_t;
 
-/// A submitted execution. Owned by the caller; may be used from any thread, and from several at once. Freeing it
-/// neither cancels the execution nor waits for it. It may outlive its pool.
+/// A submitted execution. Owned by the caller. Several threads may use it at the same time. Freeing it neither cancels
+/// the execution nor waits for it. It may outlive its pool.
 typedef struct enclave_execution_t enclave_execution_t;
 
-/// Settings of one execution. They may serve any number of executions, also at once, and may be changed or freed as
-/// soon as an execution is submitted. Changed by one thread at a time.
+/// Settings of one execution. Any number of executions may use them, also at the same time. They may be changed or
+/// freed as soon as an execution is submitted. Only one thread at a time may change them.
 typedef struct enclave_options_t enclave_options_t;
 
-/// How an execution ended. Immutable; may be read from any thread. Owned by the caller; what its accessors give is
-/// lent until it is freed. It does not need its execution or pool any more.
+/// How an execution ended. Immutable; may be read from any thread. Owned by the caller. What its accessors give is lent
+/// until it is freed. It does not need its execution or pool any more.
 typedef struct enclave_outcome_t enclave_outcome_t;
 
-/// A pool of workers. Owned by the caller; all functions on it but `enclave_pool_free` may be called from several
-/// threads at once.
+/// A pool of workers. Owned by the caller. Several threads may call its functions at the same time, except
+/// `enclave_pool_free`.
 typedef struct enclave_pool_t enclave_pool_t;
 
-/// A source that was compiled by `enclave_pool_compile`, to be run any number of times: each worker that runs it compiles
-/// it once, and keeps what it made as far as there is place (a 32nd of its memory limit for all that it keeps). Owned by
-/// the caller; it never changes, may be used from several threads at once and by any pool, and may outlive the one that
-/// compiled it.
+/// A source that `enclave_pool_compile` has compiled, to run any number of times. Each worker that runs it compiles it
+/// once, and keeps the result as far as there is room (a 32nd of its memory limit for all that it keeps). Owned by the
+/// caller. It never changes, several threads and any pool may use it, and it may outlive the pool that compiled it.
 typedef struct enclave_script_t enclave_script_t;
 
-/// A tool call that waits for its answer: the first of `enclave_tool_call_resolve`, `_resolve_json`, `_resolve_cbor`
-/// and `_reject`. Any further answer gives INVALID_STATE and changes nothing, so that several threads may try. Freed
-/// with `enclave_tool_call_free`, when no thread uses it any more; if it has no answer then, the script's promise is
-/// rejected.
+/// A tool call that waits for its answer. The first of `enclave_tool_call_resolve`, `_resolve_json`, `_resolve_cbor`
+/// and `_reject` answers it. Any further answer gives INVALID_STATE and changes nothing, so several threads may try.
+/// Free it with `enclave_tool_call_free` when no thread uses it any more. If it has no answer then, the script's
+/// promise is rejected.
 ///
-/// A call may outlive its execution and its pool; an answer that comes too late goes nowhere.
+/// A call may outlive its execution and its pool; an answer that comes too late is dropped.
 typedef struct enclave_tool_call_t enclave_tool_call_t;
 
-/// A JavaScript value outside its script. An owned one belongs to the caller until it is freed or given away; one that
-/// is lent (`const`) belongs to what lends it: a container, an outcome, a tool call. To keep it longer, clone it.
-/// Any thread may use a value, and several may read it at once.
+/// A JavaScript value outside its script. An owned value belongs to the caller until it is freed or given away. A lent
+/// one (`const`) belongs to its lender: a container, an outcome, a tool call. To keep it longer, clone it. Any thread
+/// may use a value, and several may read it at the same time.
 ///
-/// A function that *takes* a value owns it from then on, also if it fails, so that values can be built in place:
+/// A function that *takes* a value owns it from then on, even if it fails, so values can be built in place:
 /// `enclave_value_push(list, enclave_value_new_number(1), NULL)`.
 typedef struct enclave_value_t enclave_value_t;
 
@@ -115,9 +116,9 @@ typedef struct enclave_value_t enclave_value_t;
 /// 1-99 misuse, 100-199 the script, 200-299 limits, 300-399 admission, 400-499 workers, 500 this library.
 typedef int32_t enclave_status_t;
 
-/// What can be set: one of the constants below. A number is milliseconds where the name ends in `_MS`, bytes where
-/// the text says so, a count, or 0 and 1. From 100 on they are limits of an execution: a config has them for all
-/// executions of its pool, options for one.
+/// What can be set: one of the constants below. A number is milliseconds if the name ends in `_MS`, bytes if the text
+/// says so, a count, or 0 and 1. From 100 on they are limits of an execution: a config sets them for all executions of
+/// its pool, options for one.
 typedef int32_t enclave_setting_t;
 
 /// Bytes made by the library for the caller, such as JSON or CBOR. It is filled by a function that takes a pointer
@@ -153,12 +154,12 @@ typedef struct enclave_worker_recycled_t {
     enclave_recycle_reason_t reason;
 } enclave_worker_recycled_t;
 
-/// Is told of a worker that has left; the event is lent until the callback returns.
+/// Receives a worker that has left; the event is lent until the callback returns.
 typedef void (*enclave_worker_recycled_fn)(void *user_data, const struct enclave_worker_recycled_t *event);
 
 /// Takes back the `user_data` of a callback. It runs exactly once, when the library will not call the callback any
-/// more, also when the registration has failed, and possibly on a thread of the library. NULL where nothing is to be
-/// taken back. It may not call functions that wait.
+/// more, even if the registration has failed, and possibly on a thread of the library. NULL if there is nothing to take
+/// back. It may not call functions that wait.
 typedef void (*enclave_finalizer_fn)(void *user_data);
 
 /// How long something took, over all executions of a pool. Times are nanoseconds, 0 where nothing was counted. This
@@ -212,7 +213,7 @@ typedef struct enclave_pool_stats_t {
     uint64_t workers_executing;
     /// Workers that are being replaced or stopped.
     uint64_t workers_recycling;
-    /// Workers that did not stop when told to, and whose place was given to others.
+    /// Workers that did not stop when told to, and whose place is free for others.
     uint64_t workers_set_aside;
     /// Workers that run an execution, as `workers_executing`.
     uint64_t active_workers;
@@ -248,8 +249,8 @@ typedef struct enclave_pool_stats_t {
     uint64_t sandbox_violations;
     /// Where the workers run.
     enclave_isolation_t isolation;
-    /// Parts of the sandbox of worker processes that could not be had, together (`|`); 0 for workers that are threads,
-    /// which have none.
+    /// Parts of the sandbox that worker processes lack, together (`|`); 0 for workers that are threads, which have
+    /// none.
     enclave_sandbox_part_t sandbox_missing;
     /// The mean of `queue_wait`, in nanoseconds: times its count, it is their sum.
     uint64_t queue_wait_mean_ns;
@@ -271,7 +272,7 @@ typedef struct enclave_console_line_t {
     uint64_t execution_id;
     /// When it was called, in microseconds since 1970-01-01T00:00:00Z.
     int64_t time_us;
-    /// The text, UTF-8 with a NUL behind it; it may hold line breaks, and ends in none.
+    /// The text, UTF-8 followed by a NUL. It may contain line breaks, but does not end in one.
     const char *text;
     /// The bytes of the text.
     size_t text_len;
@@ -280,22 +281,22 @@ typedef struct enclave_console_line_t {
 } enclave_console_line_t;
 
 /// Receives console lines. The line is lent until the callback returns. It runs on the worker's thread and should
-/// return soon: while it runs, its script stands still, though no longer than its timeout.
+/// return soon: while it runs, its script stands still, but no longer than its timeout.
 typedef void (*enclave_console_fn)(void *user_data, const struct enclave_console_line_t *line);
 
-/// Answers tool calls. It owns `call`: it, or whoever it hands the call to, answers the call once, now or later, from
-/// any thread, and frees it.
+/// Answers tool calls. It owns `call`: the callback, or whoever it hands the call to, answers the call once, now or
+/// later, from any thread, and frees it.
 ///
-/// It runs on the worker's thread and should return soon: while it runs, its script stands still, though no longer
-/// than its timeout.
+/// It runs on the worker's thread and should return soon: while it runs, its script stands still, but no longer than
+/// its timeout.
 typedef void (*enclave_tool_fn)(void *user_data, struct enclave_tool_call_t *call);
 
 /// How a source is read.
 typedef int32_t enclave_source_kind_t;
 
-/// Receives the outcome of an execution, which it owns: it, or whoever it hands the outcome to, frees it. It is called
-/// once, on the thread that made the outcome, and should return soon. The finalizer runs right after it. If it ends other
-/// executions of the pool, their callbacks are called when it has returned.
+/// Receives the outcome of an execution and owns it: the callback, or whoever it hands the outcome to, frees it. It is
+/// called once, on the thread that made the outcome, and should return soon. The finalizer runs right after it. If it
+/// ends other executions of the pool, their callbacks are called after it has returned.
 typedef void (*enclave_complete_fn)(void *user_data, struct enclave_outcome_t *outcome);
 
 /// What one execution took. Made by the library, which may append fields.
@@ -444,7 +445,7 @@ typedef struct enclave_execution_stats_t {
 /// Workers kept warm, 0 to `max_workers`. Default 2, or `max_workers` where that is smaller; presets 2, 2, 2, 4.
 #define ENCLAVE_SETTING_MIN_WORKERS 2
 
-/// Most workers at once, 1 to 1024. Default: the number of CPUs; presets 4, 8, 16, 32.
+/// Most workers at a time, 1 to 1024. Default: the number of CPUs; presets 4, 8, 16, 32.
 #define ENCLAVE_SETTING_MAX_WORKERS 3
 
 /// Bytes that one worker may hold, 16 MiB to 1 TiB. Default 128 MiB; presets 64, 128, 256, 512 MiB.
@@ -468,7 +469,7 @@ typedef struct enclave_execution_stats_t {
 /// 15 000, 30 000, 30 000, 60 000.
 #define ENCLAVE_SETTING_IDLE_TIMEOUT_MS 9
 
-/// Milliseconds that shutdown waits for running executions before it ends them; 0 ends them at once. Default 5000;
+/// Milliseconds that shutdown waits for running executions before it ends them; 0 ends them immediately. Default 5000;
 /// presets 2000, 3000, 5000, 10 000.
 #define ENCLAVE_SETTING_GRACEFUL_SHUTDOWN_TIMEOUT_MS 10
 
@@ -476,7 +477,7 @@ typedef struct enclave_execution_stats_t {
 /// presets 1, 4, 16, 64 MiB.
 #define ENCLAVE_SETTING_MAX_MESSAGE_SIZE 11
 
-/// Tool calls of one execution that may wait for their answers at once. Default 100; presets 10, 50, 100, 1000.
+/// Tool calls of one execution that may wait for their answers at a time. Default 100; presets 10, 50, 100, 1000.
 #define ENCLAVE_SETTING_MAX_PENDING_TOOL_CALLS 12
 
 /// 1: start `min_workers` workers when the pool is made, and fail if one cannot start. 0: start them when they are
@@ -486,17 +487,17 @@ typedef struct enclave_execution_stats_t {
 /// Milliseconds between two calls of the stats callback, at least 1. Default 1000.
 #define ENCLAVE_SETTING_STATS_INTERVAL_MS 14
 
-/// 1: let worker processes compile script to machine code. 0: script is interpreted, slower and with less of the engine
-/// exposed. Workers that are threads always compile. Default 1; presets 0, 1, 1, 1.
+/// 1: let worker processes compile scripts to machine code. 0: scripts are interpreted, which is slower and exposes
+/// less of the engine. Workers that are threads always compile. Default 1; presets 0, 1, 1, 1.
 #define ENCLAVE_SETTING_JIT 15
 
-/// 1: refuse to make a pool where any part of the sandbox of process isolation cannot be had (UNSUPPORTED). 0: do without
-/// it, and say so in `enclave_pool_stats_t.sandbox_missing`. Default 0.
+/// 1: refuse to make a pool (UNSUPPORTED) if any part of the sandbox of process isolation is missing. 0: do without it,
+/// and say so in `enclave_pool_stats_t.sandbox_missing`. Default 0.
 #define ENCLAVE_SETTING_REQUIRE_SANDBOX 16
 
-/// 1: refuse to make a pool where worker processes cannot have the filter of system calls (seccomp), the part of their
-/// sandbox on which most depends (UNSUPPORTED). 0: do without it, as with other parts. It says nothing of threads.
-/// Default 0; presets 1, 1, 0, 0.
+/// 1: refuse to make a pool (UNSUPPORTED) if worker processes cannot have the filter of system calls (seccomp), the
+/// most important part of their sandbox. 0: do without it, as with other parts. It does not concern threads. Default 0;
+/// presets 1, 1, 0, 0.
 #define ENCLAVE_SETTING_REQUIRE_SECCOMP 17
 
 /// Wall-clock milliseconds from the start on a worker (waiting in the queue not counted), at least 1. Presets 5000,
@@ -531,9 +532,9 @@ typedef struct enclave_execution_stats_t {
 /// 1: allow WebAssembly. Must be 0: it is not supported yet.
 #define ENCLAVE_SETTING_ALLOW_WASM 109
 
-/// Bytes of the host's memory that the arguments of tool calls without an answer, and the answers that the script has not
-/// taken yet, may hold together; what comes while nothing is held always has a place. Presets 4, 16, 64 (default),
-/// 256 MiB.
+/// Bytes of the host's memory that the arguments of unanswered tool calls, and the answers that the script has not
+/// taken yet, may hold together. If nothing is held, the next one always has a place. Presets 4, 16, 64 (default), 256
+/// MiB.
 #define ENCLAVE_SETTING_MAX_PENDING_BYTES 110
 
 /// The defaults: those of STANDARD, with as many workers as there are CPUs and 128 MiB each.
@@ -548,12 +549,12 @@ typedef struct enclave_execution_stats_t {
 /// For code of known origin: 16 workers of 256 MiB, 30 s wall.
 #define ENCLAVE_PRESET_STANDARD 3
 
-/// For code that is trusted not to be hostile: 32 workers of 512 MiB, 60 s wall, `eval` allowed.
+/// For trusted code: 32 workers of 512 MiB, 60 s wall, `eval` allowed.
 #define ENCLAVE_PRESET_PERMISSIVE 4
 
-/// A source that parses as a script and does not use `await` at its top level is a script, whose completion value is
-/// the result (`1 + 1` gives 2); otherwise it is the body of an async function, where `return` gives the result, or a
-/// lone expression with `await`, whose value is the result. The default.
+/// The default. A source that parses as a script and does not use `await` at its top level is a script, whose
+/// completion value is the result (`1 + 1` gives 2). Otherwise it is the body of an async function, where `return`
+/// gives the result, or a lone expression with `await`, whose value is the result.
 #define ENCLAVE_SOURCE_AUTO 0
 
 /// A script: the result is its completion value.
@@ -688,18 +689,18 @@ const char *enclave_error_source_line(const struct enclave_error_t *error, size_
 /// INVALID_ARGUMENT, UNSUPPORTED: the argument, setting or feature.
 const char *enclave_error_field(const struct enclave_error_t *error, size_t *len);
 
-/// RESULT_NOT_TRANSFERABLE: where the value in the way is, such as `result.items[3]`.
+/// RESULT_NOT_TRANSFERABLE: the path to the value that cannot be copied, such as `result.items[3]`.
 const char *enclave_error_path(const struct enclave_error_t *error, size_t *len);
 
 /// TIMEOUT, CPU_LIMIT, MEMORY_LIMIT, CONSOLE_LIMIT, TOOL_CALL_LIMIT, MESSAGE_FLOOD, MESSAGE_TOO_LARGE: the setting
-/// that was passed; it says the unit of `enclave_error_limit`. Else `ENCLAVE_SETTING_NONE`.
+/// whose limit was passed, which tells the unit of `enclave_error_limit`. Otherwise `ENCLAVE_SETTING_NONE`.
 enclave_setting_t enclave_error_setting(const struct enclave_error_t *error);
 
 /// The limit that was passed, in the unit of `enclave_error_setting`: milliseconds, bytes or a count.
 uint64_t enclave_error_limit(const struct enclave_error_t *error);
 
-/// MEMORY_LIMIT, and TOOL_CALL_LIMIT where the setting is `max_pending_bytes`: bytes in use when the limit was seen to be
-/// passed, a refused request included.
+/// MEMORY_LIMIT, and TOOL_CALL_LIMIT if the setting is `max_pending_bytes`: the bytes in use when the library saw that
+/// the limit was passed, including a refused request.
 uint64_t enclave_error_used_bytes(const struct enclave_error_t *error);
 
 /// QUEUE_FULL: executions waiting.
@@ -717,10 +718,10 @@ int32_t enclave_error_signal(const struct enclave_error_t *error);
 /// Frees the bytes of a buffer and empties it; a NULL, an empty buffer and a second call are fine.
 void enclave_buffer_free(struct enclave_buffer_t *buffer);
 
-/// Frees an owned value and all inside it; NULL is fine.
+/// Frees an owned value and everything inside it; NULL is fine.
 void enclave_value_free(struct enclave_value_t *value);
 
-/// Copies a value with all inside it. Owned by the caller; NULL for NULL.
+/// Copies a value with everything inside it. Owned by the caller; NULL for NULL.
 struct enclave_value_t *enclave_value_clone(const struct enclave_value_t *value);
 
 /// Makes `undefined`.
@@ -750,7 +751,7 @@ struct enclave_value_t *enclave_value_new_string(const char *string, size_t stri
 /// Makes bytes, a `Uint8Array` in a script. NULL and INVALID_ARGUMENT: NULL with a length above 0.
 struct enclave_value_t *enclave_value_new_bytes(const void *bytes, size_t bytes_len, struct enclave_error_t **error);
 
-/// Makes a `Date` of milliseconds since 1970-01-01T00:00:00Z. `NaN` and what is beyond 8.64e15 give an invalid date.
+/// Makes a `Date` from milliseconds since 1970-01-01T00:00:00Z. `NaN` and anything beyond 8.64e15 give an invalid date.
 struct enclave_value_t *enclave_value_new_date(double ms);
 
 /// Makes an empty array.
@@ -781,15 +782,15 @@ enclave_status_t enclave_value_push(struct enclave_value_t *container,
                                     struct enclave_value_t *value,
                                     struct enclave_error_t **error);
 
-/// Adds an entry to a `Map`; key and value are taken. Of two entries with the same key a script sees the later one.
+/// Adds an entry to a `Map`; key and value are taken. If two entries have the same key, a script sees the later one.
 /// INVALID_ARGUMENT: a NULL, a container of another kind, or more than 512 levels of nesting.
 enclave_status_t enclave_value_map_set(struct enclave_value_t *map,
                                        struct enclave_value_t *key,
                                        struct enclave_value_t *value,
                                        struct enclave_error_t **error);
 
-/// Sets a property of an object, replacing one of the same key; the value is taken. It looks through the keys that the
-/// object has: one of thousands is better made as a `Map`, or by `enclave_value_from_json` or `_from_cbor`.
+/// Sets a property of an object, replacing one of the same key; the value is taken. It searches the keys that the
+/// object has. If there are thousands, make a `Map` instead, or use `enclave_value_from_json` or `_from_cbor`.
 /// INVALID_ARGUMENT: a NULL, a key that is not UTF-8, a container of another kind, or more than 512 levels of nesting.
 enclave_status_t enclave_value_object_set(struct enclave_value_t *object,
                                           const char *key,
@@ -809,8 +810,8 @@ double enclave_value_number(const struct enclave_value_t *value);
 /// A `Date` in milliseconds since 1970-01-01T00:00:00Z; `NaN` for an invalid date and for any other kind.
 double enclave_value_date(const struct enclave_value_t *value);
 
-/// A whole number of 64 bits: true, and the number to `integer`, if the value is a bigint or a number that is one
-/// exactly. `integer` may be NULL.
+/// A whole number of 64 bits. If the value is a bigint or a number that is exactly one, it returns true and writes the
+/// number to `integer`, which may be NULL.
 bool enclave_value_int64(const struct enclave_value_t *value, int64_t *integer);
 
 /// The decimal digits of a bigint. The buffer is filled, to be freed. INVALID_ARGUMENT: NULL, another kind, or more than
@@ -840,11 +841,9 @@ const struct enclave_value_t *enclave_value_map_key(const struct enclave_value_t
 /// the object. NULL and 0 if there is no such place.
 const char *enclave_value_object_key(const struct enclave_value_t *value, size_t index, size_t *len);
 
-/// The property of an object. Lent by the object. NULL if the object has no such property, or for another kind. It looks
-/// through the keys: to read all properties, go by index (`enclave_value_object_key`, `enclave_value_item`).
-const struct enclave_value_t *enclave_value_get(const struct enclave_value_t *value,
-                                                const char *key,
-                                                size_t key_len);
+/// The property of an object. Lent by the object. NULL if the object has no such property, or for another kind. It
+/// searches the keys; to read all properties, go by index (`enclave_value_object_key`, `enclave_value_item`).
+const struct enclave_value_t *enclave_value_get(const struct enclave_value_t *value, const char *key, size_t key_len);
 
 /// The `name` of an `Error`, **without a NUL behind it**: its length goes to `len`. NULL and 0 for any other kind.
 const char *enclave_value_error_name(const struct enclave_value_t *value, size_t *len);
@@ -868,11 +867,11 @@ struct enclave_value_t *enclave_value_from_json(const char *json, size_t json_le
 /// INVALID_ARGUMENT: NULL, not CBOR (the message says where and why), or nested deeper than 512 levels.
 struct enclave_value_t *enclave_value_from_cbor(const void *cbor, size_t cbor_len, struct enclave_error_t **error);
 
-/// Writes a value as JSON, without white space. The buffer is filled, to be freed. What JSON does not have is written
-/// as what is nearest: a bigint as its digits in a string, bytes as base64, a `Date` as ISO 8601, a `Map` as an object
-/// (or as pairs, if a key is no string), a `Set` as an array, an `Error` as its name and message; `undefined`, `NaN`
-/// and the infinities as null. CBOR loses nothing. INVALID_ARGUMENT: a NULL, or a bigint of more than 16384 bits: so many
-/// digits would take time out of proportion.
+/// Writes a value as JSON, without white space. The buffer is filled, to be freed. If JSON has no such value, it writes
+/// the nearest: a bigint as its digits in a string, bytes as base64, a `Date` as ISO 8601, a `Map` as an object (or as
+/// pairs, if a key is no string), a `Set` as an array, an `Error` as its name and message; `undefined`, `NaN` and the
+/// infinities as null. CBOR loses nothing. INVALID_ARGUMENT: a NULL, or a bigint of more than 16384 bits, because so
+/// many digits would take time out of proportion.
 enclave_status_t enclave_value_to_json(const struct enclave_value_t *value,
                                        struct enclave_buffer_t *json,
                                        struct enclave_error_t **error);
@@ -893,39 +892,36 @@ const char *enclave_setting_name(enclave_setting_t setting);
 /// setting has this name.
 enclave_setting_t enclave_setting_from_name(const char *name, size_t name_len);
 
-/// Makes a config of a preset, without callbacks. Owned by the caller; NULL if the preset is none of the constants.
+/// Makes a config from a preset, without callbacks. Owned by the caller; NULL if the preset is none of the constants.
 struct enclave_config_t *enclave_config_new(enclave_preset_t preset);
 
-/// Frees a config; NULL is fine. Pools made of it keep its callbacks.
+/// Frees a config; NULL is fine. Pools made from it keep its callbacks.
 void enclave_config_free(struct enclave_config_t *config);
 
-/// Changes a setting. The value is checked when a pool is made, so the status may be ignored here: what is wrong makes
+/// Changes a setting. You may ignore the status, because the value is checked when a pool is made: if it is wrong,
 /// `enclave_pool_new` and `enclave_config_validate` fail with an error that names the setting, the value and what is
 /// accepted. INVALID_ARGUMENT: NULL, or not a setting.
 enclave_status_t enclave_config_set(struct enclave_config_t *config, enclave_setting_t setting, uint64_t value);
 
-/// What a setting is now: as the preset has it or as it was set. 0 for NULL and for what is no setting.
+/// The current value of a setting, from the preset or as it was set. 0 for NULL and for a number that is no setting.
 uint64_t enclave_config_get(const struct enclave_config_t *config, enclave_setting_t setting);
 
-/// Sets the path of the executable `enclave-worker`, for process isolation. An empty one searches for it, as is the
-/// default: what the environment variable `ENCLAVE_WORKER` names; beside the loaded library; in `../libexec/enclave` from
-/// there; in `PATH`. Whether it is there is checked when a pool is made. INVALID_ARGUMENT: a NULL, or no UTF-8.
-enclave_status_t enclave_config_set_worker_path(struct enclave_config_t *config,
-                                                const char *path,
-                                                size_t path_len);
+/// Sets the path of the executable `enclave-worker`, for process isolation. With an empty path, which is the default,
+/// the library looks for it in this order: the environment variable `ENCLAVE_WORKER`; beside the loaded library; in
+/// `../libexec/enclave` from there; in `PATH`. Whether it exists is checked when a pool is made. INVALID_ARGUMENT: a
+/// NULL, or no UTF-8.
+enclave_status_t enclave_config_set_worker_path(struct enclave_config_t *config, const char *path, size_t path_len);
 
-/// Sets a directory of cgroup v2 that is delegated to this process, with the controllers `memory` and `pids` enabled for
-/// its children: every worker process gets a group of its own in it, with `memory.max` and `pids.max`. An empty one asks
-/// for none, as is the default. INVALID_ARGUMENT: a NULL, or no UTF-8.
-enclave_status_t enclave_config_set_cgroup(struct enclave_config_t *config,
-                                           const char *path,
-                                           size_t path_len);
+/// Sets a directory of cgroup v2 that is delegated to this process, with the controllers `memory` and `pids` enabled
+/// for its children. Every worker process gets a group of its own in it, with `memory.max` and `pids.max`. An empty
+/// path, which is the default, means no group. INVALID_ARGUMENT: a NULL, or no UTF-8.
+enclave_status_t enclave_config_set_cgroup(struct enclave_config_t *config, const char *path, size_t path_len);
 
 /// Checks all settings as `enclave_pool_new` does. INVALID_ARGUMENT or UNSUPPORTED: the first that is out of range.
 enclave_status_t enclave_config_validate(const struct enclave_config_t *config, struct enclave_error_t **error);
 
-/// Sets the callback that is told of every worker that leaves the pool, with the reason, replacing an earlier one.
-/// It is called on a thread of the pool and should return soon. INVALID_ARGUMENT: a NULL.
+/// Sets the callback for every worker that leaves the pool, with the reason, replacing an earlier one. It is called on
+/// a thread of the pool and should return soon. INVALID_ARGUMENT: a NULL.
 enclave_status_t enclave_config_on_worker_recycled(struct enclave_config_t *config,
                                                    enclave_worker_recycled_fn callback,
                                                    void *user_data,
@@ -958,9 +954,9 @@ struct enclave_options_t *enclave_options_new(void);
 /// Frees options; NULL is fine. Executions submitted with them keep what they need.
 void enclave_options_free(struct enclave_options_t *options);
 
-/// Changes a limit of the execution, one of the settings from `ENCLAVE_SETTING_TIMEOUT_MS` on; the others are the
-/// pool's. The value is checked when the options are used, so the status may be ignored here.
-/// INVALID_ARGUMENT: NULL, or not such a setting.
+/// Changes a limit of the execution, one of the settings from `ENCLAVE_SETTING_TIMEOUT_MS` on; the others belong to the
+/// pool. You may ignore the status, because the value is checked when the options are used. INVALID_ARGUMENT: NULL, or
+/// not such a setting.
 enclave_status_t enclave_options_set(struct enclave_options_t *options, enclave_setting_t setting, uint64_t value);
 
 /// Sets how the source is read. INVALID_ARGUMENT: NULL, or not an `ENCLAVE_SOURCE_*`.
@@ -972,8 +968,8 @@ enclave_status_t enclave_options_set_filename(struct enclave_options_t *options,
                                               size_t filename_len,
                                               struct enclave_error_t **error);
 
-/// Sets a global variable of the script, replacing one of the same name. `value` is taken, also on failure.
-/// INVALID_ARGUMENT: a NULL, or a name that is not UTF-8. That the name is an identifier is checked at submission.
+/// Sets a global variable of the script, replacing one of the same name. `value` is taken, even on failure.
+/// INVALID_ARGUMENT: a NULL, or a name that is not UTF-8. Submission checks that the name is an identifier.
 enclave_status_t enclave_options_set_global(struct enclave_options_t *options,
                                             const char *name,
                                             size_t name_len,
@@ -1008,9 +1004,9 @@ enclave_status_t enclave_options_on_console(struct enclave_options_t *options,
                                             void *user_data,
                                             enclave_finalizer_fn finalizer);
 
-/// Adds a tool of this execution alone, in place of one of the same name, beside those of the pool and in place of one of
-/// the same name there: the callback answers `callTool(name, args)` and `tools.name(args)`. INVALID_ARGUMENT: a NULL, or a
-/// name that is not UTF-8. That it is the name of a tool (`enclave_pool_register_tool`) is checked at submission.
+/// Adds a tool for this execution alone, beside the pool's tools. It replaces a tool of the same name, here or in the
+/// pool. The callback answers `callTool(name, args)` and `tools.name(args)`. INVALID_ARGUMENT: a NULL, or a name that
+/// is not UTF-8. Submission checks that it is the name of a tool (`enclave_pool_register_tool`).
 enclave_status_t enclave_options_add_tool(struct enclave_options_t *options,
                                           const char *name,
                                           size_t name_len,
@@ -1033,15 +1029,15 @@ enclave_status_t enclave_pool_new(const struct enclave_config_t *config,
                                   struct enclave_pool_t **pool,
                                   struct enclave_error_t **error);
 
-/// Frees a pool, shutting it down before, as `enclave_pool_shutdown` with `ENCLAVE_POOL_TIMEOUT`, unless that was done.
-/// NULL is fine. Inside a callback of the library it does not wait: the pool ends on its own threads. In a forked
-/// child it does nothing.
+/// Frees a pool. Before that it shuts the pool down, as `enclave_pool_shutdown` with `ENCLAVE_POOL_TIMEOUT`, unless
+/// that was done. NULL is fine. Inside a callback of the library it does not wait: the pool ends on its own threads. In
+/// a forked child it does nothing.
 void enclave_pool_free(struct enclave_pool_t *pool);
 
-/// What a setting of the pool is; 0 for NULL and for what is no setting.
+/// The value of a setting of the pool; 0 for NULL and for a number that is no setting.
 uint64_t enclave_pool_setting(const struct enclave_pool_t *pool, enclave_setting_t setting);
 
-/// Registers a tool, in place of one of the same name: the callback answers `callTool(name, args)` and
+/// Registers a tool, in place of one of the same name. The callback answers `callTool(name, args)` and
 /// `tools.name(args)` of executions that are submitted from now on. INVALID_ARGUMENT: a NULL, or a name that is not
 /// accepted (the message says what is). POOL_CLOSED. FORKED.
 enclave_status_t enclave_pool_register_tool(const struct enclave_pool_t *pool,
@@ -1052,8 +1048,8 @@ enclave_status_t enclave_pool_register_tool(const struct enclave_pool_t *pool,
                                             enclave_finalizer_fn finalizer,
                                             struct enclave_error_t **error);
 
-/// Submits a script and returns at once. `options` may be NULL. When the execution has its outcome, `callback` (may be
-/// NULL) is called with it, and `finalizer` (may be NULL) runs. `execution` (may be NULL) receives a handle owned by
+/// Submits a script and returns immediately. `options` may be NULL. When the execution has its outcome, `callback` (may
+/// be NULL) is called with it, and `finalizer` (may be NULL) runs. `execution` (may be NULL) receives a handle owned by
 /// the caller.
 ///
 /// If the submission fails, `callback` is not called, and the finalizer runs before the function returns:
@@ -1078,9 +1074,9 @@ enclave_status_t enclave_pool_submit_script(const struct enclave_pool_t *pool,
                                             struct enclave_execution_t **execution,
                                             struct enclave_error_t **error);
 
-/// Runs a script and waits for its outcome; `options` may be NULL. Gives the outcome's status. `outcome` (may be NULL)
-/// receives an outcome owned by the caller, always: also a refused submission (QUEUE_FULL, POOL_CLOSED,
-/// INVALID_ARGUMENT, INVALID_STATE inside a callback of the library, FORKED) is one.
+/// Runs a script and waits for its outcome; `options` may be NULL. Returns the outcome's status. `outcome` (may be
+/// NULL) always receives an outcome owned by the caller, even if the submission was refused (QUEUE_FULL, POOL_CLOSED,
+/// INVALID_ARGUMENT, INVALID_STATE inside a callback of the library, FORKED).
 enclave_status_t enclave_pool_run(const struct enclave_pool_t *pool,
                                   const char *source,
                                   size_t source_len,
@@ -1093,13 +1089,13 @@ enclave_status_t enclave_pool_run_script(const struct enclave_pool_t *pool,
                                          const struct enclave_options_t *options,
                                          struct enclave_outcome_t **outcome);
 
-/// Compiles a source without running it, and waits for that: it takes a place in the queue, the time that the limits
+/// Compiles a source without running it, and waits for that. It takes a place in the queue and the time that the limits
 /// allow, and counts as an execution. Of `options` (may be NULL) only the kind, the filename and the limits matter; the
 /// first two stay with the script. `script` receives a script owned by the caller, for `enclave_pool_run_script` and
 /// `enclave_pool_submit_script`.
 ///
-/// Workers also keep compiled what comes twice as a plain source. A script is kept from the first time on, and its syntax
-/// errors are known before it is run: SYNTAX_ERROR, with an error that says where. All else is as for
+/// Workers also keep a plain source compiled when it comes twice. A script is kept from the first time on, and its
+/// syntax errors are known before it runs: SYNTAX_ERROR, with an error that says where. All else is as for
 /// `enclave_pool_run`.
 enclave_status_t enclave_pool_compile(const struct enclave_pool_t *pool,
                                       const char *source,
@@ -1108,9 +1104,9 @@ enclave_status_t enclave_pool_compile(const struct enclave_pool_t *pool,
                                       struct enclave_script_t **script,
                                       struct enclave_error_t **error);
 
-/// Compiles a source as `enclave_pool_compile` does, and returns at once, as `enclave_pool_submit` does: the execution
-/// succeeds, with undefined, if the source compiles. `script` receives the script at once; run before it is known to
-/// compile, it fails as the source would.
+/// Compiles a source as `enclave_pool_compile` does, and returns immediately, as `enclave_pool_submit` does: the
+/// execution succeeds, with undefined, if the source compiles. `script` receives the script right away. If it runs
+/// before it is known to compile, it fails as the source would.
 enclave_status_t enclave_pool_submit_compile(const struct enclave_pool_t *pool,
                                              const char *source,
                                              size_t source_len,
@@ -1122,16 +1118,15 @@ enclave_status_t enclave_pool_submit_compile(const struct enclave_pool_t *pool,
                                              struct enclave_execution_t **execution,
                                              struct enclave_error_t **error);
 
-/// Shuts a pool down: refuses submissions, drops what waits in the queue as POOL_CLOSED, waits at most `timeout_ms`
-/// milliseconds for what runs (`ENCLAVE_POOL_TIMEOUT`: the pool's setting; `ENCLAVE_NO_TIMEOUT`: without end) and then
-/// ends it as POOL_CLOSED. When it returns, every execution has its outcome and the workers are gone. A second call
-/// waits for the first.
-/// INVALID_ARGUMENT: NULL. INVALID_STATE: inside a callback of the library. FORKED.
+/// Shuts a pool down. It refuses submissions, ends waiting executions as POOL_CLOSED, waits at most `timeout_ms`
+/// milliseconds for running ones (`ENCLAVE_POOL_TIMEOUT`: the pool's setting; `ENCLAVE_NO_TIMEOUT`: without end) and
+/// then ends those as POOL_CLOSED. When it returns, every execution has its outcome and the workers are gone. A second
+/// call waits for the first. INVALID_ARGUMENT: NULL. INVALID_STATE: inside a callback of the library. FORKED.
 enclave_status_t enclave_pool_shutdown(const struct enclave_pool_t *pool,
                                        uint64_t timeout_ms,
                                        struct enclave_error_t **error);
 
-/// A snapshot of the pool's stats, owned by the caller. It costs little: no worker is asked.
+/// A snapshot of the pool's stats, owned by the caller. It costs little, because it does not involve the workers.
 /// INVALID_ARGUMENT: a NULL. FORKED.
 enclave_status_t enclave_pool_stats(const struct enclave_pool_t *pool,
                                     struct enclave_pool_stats_t **stats,
@@ -1147,17 +1142,17 @@ uint64_t enclave_execution_id(const struct enclave_execution_t *execution);
 bool enclave_execution_is_done(const struct enclave_execution_t *execution);
 
 /// Waits until the execution has its outcome, at most `timeout_ms` milliseconds (0 only looks, `ENCLAVE_NO_TIMEOUT`
-/// waits without end). The status is of the wait, not of the execution: OK with an outcome owned by the caller, or OK
-/// with NULL if the time is over. It may be called again, and gives the same outcome to everybody.
+/// waits without end). The status is that of the wait, not of the execution: OK with an outcome owned by the caller, or
+/// OK with NULL if the time is over. It may be called again, and gives the same outcome to every caller.
 /// INVALID_ARGUMENT: a NULL. INVALID_STATE: inside a callback of the library. FORKED.
 enclave_status_t enclave_execution_wait(const struct enclave_execution_t *execution,
                                         uint64_t timeout_ms,
                                         struct enclave_outcome_t **outcome,
                                         struct enclave_error_t **error);
 
-/// Cancels the execution: waiting, it is CANCELLED at once; running, it is CANCELLED as soon as its worker can be
-/// stopped; done, it stays as it is. It returns at once, and may be called any number of times, also from callbacks.
-/// INVALID_ARGUMENT: NULL. FORKED.
+/// Cancels the execution and returns immediately. A waiting execution is CANCELLED right away, a running one as soon as
+/// its worker can be stopped; one that is done stays as it is. It may be called any number of times, also from
+/// callbacks. INVALID_ARGUMENT: NULL. FORKED.
 enclave_status_t enclave_execution_cancel(const struct enclave_execution_t *execution, struct enclave_error_t **error);
 
 /// Frees an outcome and what its accessors have given; NULL is fine.
@@ -1191,8 +1186,8 @@ uint64_t enclave_tool_call_execution_id(const struct enclave_tool_call_t *call);
 /// The name of the tool, with a NUL behind it; its length goes to `len`, which may be NULL. Lent by the call.
 const char *enclave_tool_call_name(const struct enclave_tool_call_t *call, size_t *len);
 
-/// The argument, `undefined` where the script gave none. Lent by the call; NULL for NULL.
-/// `enclave_value_to_json` and `enclave_value_to_cbor` give it in one buffer.
+/// The argument, `undefined` if the script gave none. Lent by the call; NULL for NULL. `enclave_value_to_json` and
+/// `enclave_value_to_cbor` give it in one buffer.
 const struct enclave_value_t *enclave_tool_call_args(const struct enclave_tool_call_t *call);
 
 /// Fulfils the script's promise; the value is taken, also on failure. The call still has to be freed.

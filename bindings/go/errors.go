@@ -70,7 +70,7 @@ var (
 	ErrMemoryLimit = errors.New("enclave: memory limit")
 	// Too many console calls, or too much output.
 	ErrConsoleLimit = errors.New("enclave: console limit")
-	// Too many tool calls, or too many that wait at once.
+	// Too many tool calls, or too many that wait at the same time.
 	ErrToolCallLimit = errors.New("enclave: tool call limit")
 	// Too many tool calls and console lines in a second.
 	ErrMessageFlood = errors.New("enclave: message flood")

@@ -269,8 +269,8 @@ func (e *Execution) await() (Value, error) {
 	return e.value, e.err
 }
 
-// Cancel cancels the execution and returns at once: waiting, it ends with ErrCancelled at once; running, as soon as its
-// worker can be stopped; done, it stays as it is.
+// Cancel cancels the execution and returns immediately. A waiting execution ends with ErrCancelled right away, a
+// running one as soon as its worker can be stopped; one that is done stays as it is.
 func (e *Execution) Cancel() {
 	// The handle is this execution's alone, so a late call hits no other. No lock is held: what waits ends in here.
 	if handle := e.acquire(); handle != nil {

@@ -11,8 +11,8 @@ use crate::error::enclave_error_t;
 use crate::status::enclave_status_t;
 
 /// Takes back the `user_data` of a callback. It runs exactly once, when the library will not call the callback any
-/// more, also when the registration has failed, and possibly on a thread of the library. NULL where nothing is to be
-/// taken back. It may not call functions that wait.
+/// more, even if the registration has failed, and possibly on a thread of the library. NULL if there is nothing to take
+/// back. It may not call functions that wait.
 pub type enclave_finalizer_fn = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
 
 /// The data of a callback. Dropping it runs the finalizer.

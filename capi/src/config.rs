@@ -27,11 +27,11 @@ pub const ENCLAVE_PRESET_STRICT: enclave_preset_t = 1;
 pub const ENCLAVE_PRESET_SECURE: enclave_preset_t = 2;
 /// For code of known origin: 16 workers of 256 MiB, 30 s wall.
 pub const ENCLAVE_PRESET_STANDARD: enclave_preset_t = 3;
-/// For code that is trusted not to be hostile: 32 workers of 512 MiB, 60 s wall, `eval` allowed.
+/// For trusted code: 32 workers of 512 MiB, 60 s wall, `eval` allowed.
 pub const ENCLAVE_PRESET_PERMISSIVE: enclave_preset_t = 4;
 
-/// What a pool is made with: a preset, changes to it, and callbacks. It may make any number of pools, and may be
-/// changed or freed as soon as a pool is made. Changed by one thread at a time.
+/// The settings of a pool: a preset, changes to it, and callbacks. It may make any number of pools, and may be changed
+/// or freed as soon as a pool is made. Only one thread at a time may change it.
 pub struct enclave_config_t {
     base: PoolConfig,
     overrides: Overrides,
@@ -71,7 +71,7 @@ impl enclave_config_t {
     }
 }
 
-/// Makes a config of a preset, without callbacks. Owned by the caller; NULL if the preset is none of the constants.
+/// Makes a config from a preset, without callbacks. Owned by the caller; NULL if the preset is none of the constants.
 #[unsafe(no_mangle)]
 pub extern "C" fn enclave_config_new(preset: enclave_preset_t) -> Option<Box<enclave_config_t>> {
     guard(None, || {
@@ -96,13 +96,13 @@ pub extern "C" fn enclave_config_new(preset: enclave_preset_t) -> Option<Box<enc
     })
 }
 
-/// Frees a config; NULL is fine. Pools made of it keep its callbacks.
+/// Frees a config; NULL is fine. Pools made from it keep its callbacks.
 #[unsafe(no_mangle)]
 pub extern "C" fn enclave_config_free(config: Option<Box<enclave_config_t>>) {
     guard((), || drop(config))
 }
 
-/// Changes a setting. The value is checked when a pool is made, so the status may be ignored here: what is wrong makes
+/// Changes a setting. You may ignore the status, because the value is checked when a pool is made: if it is wrong,
 /// `enclave_pool_new` and `enclave_config_validate` fail with an error that names the setting, the value and what is
 /// accepted. INVALID_ARGUMENT: NULL, or not a setting.
 #[unsafe(no_mangle)]
@@ -118,15 +118,16 @@ pub extern "C" fn enclave_config_set(
     })
 }
 
-/// What a setting is now: as the preset has it or as it was set. 0 for NULL and for what is no setting.
+/// The current value of a setting, from the preset or as it was set. 0 for NULL and for a number that is no setting.
 #[unsafe(no_mangle)]
 pub extern "C" fn enclave_config_get(config: Option<&enclave_config_t>, setting: enclave_setting_t) -> u64 {
     guard(0, || config.and_then(|config| config.overrides.get(setting, &config.base).ok()).unwrap_or(0))
 }
 
-/// Sets the path of the executable `enclave-worker`, for process isolation. An empty one searches for it, as is the
-/// default: what the environment variable `ENCLAVE_WORKER` names; beside the loaded library; in `../libexec/enclave` from
-/// there; in `PATH`. Whether it is there is checked when a pool is made. INVALID_ARGUMENT: a NULL, or no UTF-8.
+/// Sets the path of the executable `enclave-worker`, for process isolation. With an empty path, which is the default,
+/// the library looks for it in this order: the environment variable `ENCLAVE_WORKER`; beside the loaded library; in
+/// `../libexec/enclave` from there; in `PATH`. Whether it exists is checked when a pool is made. INVALID_ARGUMENT: a
+/// NULL, or no UTF-8.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn enclave_config_set_worker_path(
     config: Option<&mut enclave_config_t>,
@@ -141,9 +142,9 @@ pub unsafe extern "C" fn enclave_config_set_worker_path(
     })
 }
 
-/// Sets a directory of cgroup v2 that is delegated to this process, with the controllers `memory` and `pids` enabled for
-/// its children: every worker process gets a group of its own in it, with `memory.max` and `pids.max`. An empty one asks
-/// for none, as is the default. INVALID_ARGUMENT: a NULL, or no UTF-8.
+/// Sets a directory of cgroup v2 that is delegated to this process, with the controllers `memory` and `pids` enabled
+/// for its children. Every worker process gets a group of its own in it, with `memory.max` and `pids.max`. An empty
+/// path, which is the default, means no group. INVALID_ARGUMENT: a NULL, or no UTF-8.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn enclave_config_set_cgroup(
     config: Option<&mut enclave_config_t>,
@@ -178,8 +179,8 @@ pub extern "C" fn enclave_config_validate(
     attempt(error, || required(config, "config")?.effective().map(|_| ()))
 }
 
-/// Sets the callback that is told of every worker that leaves the pool, with the reason, replacing an earlier one.
-/// It is called on a thread of the pool and should return soon. INVALID_ARGUMENT: a NULL.
+/// Sets the callback for every worker that leaves the pool, with the reason, replacing an earlier one. It is called on
+/// a thread of the pool and should return soon. INVALID_ARGUMENT: a NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn enclave_config_on_worker_recycled(
     config: Option<&mut enclave_config_t>,

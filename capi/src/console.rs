@@ -41,7 +41,7 @@ pub struct enclave_console_line_t {
     pub execution_id: u64,
     /// When it was called, in microseconds since 1970-01-01T00:00:00Z.
     pub time_us: i64,
-    /// The text, UTF-8 with a NUL behind it; it may hold line breaks, and ends in none.
+    /// The text, UTF-8 followed by a NUL. It may contain line breaks, but does not end in one.
     pub text: *const c_char,
     /// The bytes of the text.
     pub text_len: usize,
@@ -84,7 +84,7 @@ impl Line {
 }
 
 /// Receives console lines. The line is lent until the callback returns. It runs on the worker's thread and should
-/// return soon: while it runs, its script stands still, though no longer than its timeout.
+/// return soon: while it runs, its script stands still, but no longer than its timeout.
 pub type enclave_console_fn = Option<unsafe extern "C" fn(user_data: *mut c_void, line: *const enclave_console_line_t)>;
 
 /// A handler that calls back with a line that it lends.

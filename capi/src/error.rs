@@ -14,8 +14,8 @@ use crate::units;
 /// Why a call or an execution failed. Immutable; may be read from any thread. An owned one is freed with
 /// `enclave_error_free`, one lent by an outcome lives as long as the outcome.
 ///
-/// Texts are lent and live as long as the error. An accessor for something that the error does not have gives NULL
-/// or 0; which statuses have it, its documentation says.
+/// Texts are lent and live as long as the error. An accessor gives NULL or 0 if the error does not have what it asks
+/// for; its documentation says which statuses have it.
 pub struct enclave_error_t {
     error: Error,
     facts: Facts,
@@ -211,7 +211,7 @@ pub extern "C" fn enclave_error_field(
     guard(std::ptr::null(), || lend(error.and_then(|error| error.field.as_ref()), len))
 }
 
-/// RESULT_NOT_TRANSFERABLE: where the value in the way is, such as `result.items[3]`.
+/// RESULT_NOT_TRANSFERABLE: the path to the value that cannot be copied, such as `result.items[3]`.
 #[unsafe(no_mangle)]
 pub extern "C" fn enclave_error_path(
     error: Option<&enclave_error_t>,
@@ -221,7 +221,7 @@ pub extern "C" fn enclave_error_path(
 }
 
 /// TIMEOUT, CPU_LIMIT, MEMORY_LIMIT, CONSOLE_LIMIT, TOOL_CALL_LIMIT, MESSAGE_FLOOD, MESSAGE_TOO_LARGE: the setting
-/// that was passed; it says the unit of `enclave_error_limit`. Else `ENCLAVE_SETTING_NONE`.
+/// whose limit was passed, which tells the unit of `enclave_error_limit`. Otherwise `ENCLAVE_SETTING_NONE`.
 #[unsafe(no_mangle)]
 pub extern "C" fn enclave_error_setting(error: Option<&enclave_error_t>) -> enclave_setting_t {
     fact(error, |facts| facts.setting)
@@ -233,8 +233,8 @@ pub extern "C" fn enclave_error_limit(error: Option<&enclave_error_t>) -> u64 {
     fact(error, |facts| facts.limit)
 }
 
-/// MEMORY_LIMIT, and TOOL_CALL_LIMIT where the setting is `max_pending_bytes`: bytes in use when the limit was seen to be
-/// passed, a refused request included.
+/// MEMORY_LIMIT, and TOOL_CALL_LIMIT if the setting is `max_pending_bytes`: the bytes in use when the library saw that
+/// the limit was passed, including a refused request.
 #[unsafe(no_mangle)]
 pub extern "C" fn enclave_error_used_bytes(error: Option<&enclave_error_t>) -> u64 {
     fact(error, |facts| facts.used_bytes)

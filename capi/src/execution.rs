@@ -15,13 +15,13 @@ use crate::status::enclave_status_t;
 /// As a time to wait: without end.
 pub const ENCLAVE_NO_TIMEOUT: u64 = u64::MAX;
 
-/// Receives the outcome of an execution, which it owns: it, or whoever it hands the outcome to, frees it. It is called
-/// once, on the thread that made the outcome, and should return soon. The finalizer runs right after it. If it ends other
-/// executions of the pool, their callbacks are called when it has returned.
+/// Receives the outcome of an execution and owns it: the callback, or whoever it hands the outcome to, frees it. It is
+/// called once, on the thread that made the outcome, and should return soon. The finalizer runs right after it. If it
+/// ends other executions of the pool, their callbacks are called after it has returned.
 pub type enclave_complete_fn = Option<unsafe extern "C" fn(user_data: *mut c_void, outcome: *mut enclave_outcome_t)>;
 
-/// A submitted execution. Owned by the caller; may be used from any thread, and from several at once. Freeing it
-/// neither cancels the execution nor waits for it. It may outlive its pool.
+/// A submitted execution. Owned by the caller. Several threads may use it at the same time. Freeing it neither cancels
+/// the execution nor waits for it. It may outlive its pool.
 pub struct enclave_execution_t(Execution);
 
 impl enclave_execution_t {
@@ -54,8 +54,8 @@ pub extern "C" fn enclave_execution_is_done(execution: Option<&enclave_execution
 }
 
 /// Waits until the execution has its outcome, at most `timeout_ms` milliseconds (0 only looks, `ENCLAVE_NO_TIMEOUT`
-/// waits without end). The status is of the wait, not of the execution: OK with an outcome owned by the caller, or OK
-/// with NULL if the time is over. It may be called again, and gives the same outcome to everybody.
+/// waits without end). The status is that of the wait, not of the execution: OK with an outcome owned by the caller, or
+/// OK with NULL if the time is over. It may be called again, and gives the same outcome to every caller.
 /// INVALID_ARGUMENT: a NULL. INVALID_STATE: inside a callback of the library. FORKED.
 #[unsafe(no_mangle)]
 pub extern "C" fn enclave_execution_wait(
@@ -79,9 +79,9 @@ pub extern "C" fn enclave_execution_wait(
     })
 }
 
-/// Cancels the execution: waiting, it is CANCELLED at once; running, it is CANCELLED as soon as its worker can be
-/// stopped; done, it stays as it is. It returns at once, and may be called any number of times, also from callbacks.
-/// INVALID_ARGUMENT: NULL. FORKED.
+/// Cancels the execution and returns immediately. A waiting execution is CANCELLED right away, a running one as soon as
+/// its worker can be stopped; one that is done stays as it is. It may be called any number of times, also from
+/// callbacks. INVALID_ARGUMENT: NULL. FORKED.
 #[unsafe(no_mangle)]
 pub extern "C" fn enclave_execution_cancel(
     execution: Option<&enclave_execution_t>,

@@ -19,9 +19,9 @@ use crate::value::{self, enclave_value_t};
 
 /// How a source is read.
 pub type enclave_source_kind_t = i32;
-/// A source that parses as a script and does not use `await` at its top level is a script, whose completion value is
-/// the result (`1 + 1` gives 2); otherwise it is the body of an async function, where `return` gives the result, or a
-/// lone expression with `await`, whose value is the result. The default.
+/// The default. A source that parses as a script and does not use `await` at its top level is a script, whose
+/// completion value is the result (`1 + 1` gives 2). Otherwise it is the body of an async function, where `return`
+/// gives the result, or a lone expression with `await`, whose value is the result.
 pub const ENCLAVE_SOURCE_AUTO: enclave_source_kind_t = 0;
 /// A script: the result is its completion value.
 pub const ENCLAVE_SOURCE_SCRIPT: enclave_source_kind_t = 1;
@@ -34,8 +34,8 @@ pinned! { SourceKind as enclave_source_kind_t:
     ENCLAVE_SOURCE_FUNCTION = Function,
 }
 
-/// Settings of one execution. They may serve any number of executions, also at once, and may be changed or freed as
-/// soon as an execution is submitted. Changed by one thread at a time.
+/// Settings of one execution. Any number of executions may use them, also at the same time. They may be changed or
+/// freed as soon as an execution is submitted. Only one thread at a time may change them.
 pub struct enclave_options_t {
     options: ExecutionOptions,
     limits: Overrides,
@@ -68,9 +68,9 @@ pub extern "C" fn enclave_options_free(options: Option<Box<enclave_options_t>>) 
     guard((), || drop(options))
 }
 
-/// Changes a limit of the execution, one of the settings from `ENCLAVE_SETTING_TIMEOUT_MS` on; the others are the
-/// pool's. The value is checked when the options are used, so the status may be ignored here.
-/// INVALID_ARGUMENT: NULL, or not such a setting.
+/// Changes a limit of the execution, one of the settings from `ENCLAVE_SETTING_TIMEOUT_MS` on; the others belong to the
+/// pool. You may ignore the status, because the value is checked when the options are used. INVALID_ARGUMENT: NULL, or
+/// not such a setting.
 #[unsafe(no_mangle)]
 pub extern "C" fn enclave_options_set(
     options: Option<&mut enclave_options_t>,
@@ -109,8 +109,8 @@ pub unsafe extern "C" fn enclave_options_set_filename(
     })
 }
 
-/// Sets a global variable of the script, replacing one of the same name. `value` is taken, also on failure.
-/// INVALID_ARGUMENT: a NULL, or a name that is not UTF-8. That the name is an identifier is checked at submission.
+/// Sets a global variable of the script, replacing one of the same name. `value` is taken, even on failure.
+/// INVALID_ARGUMENT: a NULL, or a name that is not UTF-8. Submission checks that the name is an identifier.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn enclave_options_set_global(
     options: Option<&mut enclave_options_t>,
@@ -195,9 +195,9 @@ pub unsafe extern "C" fn enclave_options_on_console(
     }
 }
 
-/// Adds a tool of this execution alone, in place of one of the same name, beside those of the pool and in place of one of
-/// the same name there: the callback answers `callTool(name, args)` and `tools.name(args)`. INVALID_ARGUMENT: a NULL, or a
-/// name that is not UTF-8. That it is the name of a tool (`enclave_pool_register_tool`) is checked at submission.
+/// Adds a tool for this execution alone, beside the pool's tools. It replaces a tool of the same name, here or in the
+/// pool. The callback answers `callTool(name, args)` and `tools.name(args)`. INVALID_ARGUMENT: a NULL, or a name that
+/// is not UTF-8. Submission checks that it is the name of a tool (`enclave_pool_register_tool`).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn enclave_options_add_tool(
     options: Option<&mut enclave_options_t>,

@@ -11,8 +11,8 @@ use crate::status::{ENCLAVE_INVALID_ARGUMENT, ENCLAVE_OK, enclave_status_t};
 use crate::units::ns;
 use crate::value::enclave_value_t;
 
-/// How an execution ended. Immutable; may be read from any thread. Owned by the caller; what its accessors give is
-/// lent until it is freed. It does not need its execution or pool any more.
+/// How an execution ended. Immutable; may be read from any thread. Owned by the caller. What its accessors give is lent
+/// until it is freed. It does not need its execution or pool any more.
 pub struct enclave_outcome_t {
     outcome: Arc<Outcome>,
     error: Option<enclave_error_t>,

@@ -21,13 +21,13 @@ use crate::status::{ENCLAVE_INTERNAL, enclave_status_t};
 use crate::text::text;
 use crate::tool::{self, enclave_tool_fn};
 
-/// As the time of `enclave_pool_shutdown`: `ENCLAVE_SETTING_GRACEFUL_SHUTDOWN_TIMEOUT_MS` of the pool.
+/// As the time of `enclave_pool_shutdown`: the pool's `ENCLAVE_SETTING_GRACEFUL_SHUTDOWN_TIMEOUT_MS`.
 pub const ENCLAVE_POOL_TIMEOUT: u64 = u64::MAX - 1;
 
 type OnComplete = Box<dyn FnOnce(Arc<Outcome>) + Send>;
 
-/// A pool of workers. Owned by the caller; all functions on it but `enclave_pool_free` may be called from several
-/// threads at once.
+/// A pool of workers. Owned by the caller. Several threads may call its functions at the same time, except
+/// `enclave_pool_free`.
 pub struct enclave_pool_t {
     pool: Pool,
     config: PoolConfig,
@@ -63,9 +63,9 @@ pub extern "C" fn enclave_pool_new(
     })
 }
 
-/// Frees a pool, shutting it down before, as `enclave_pool_shutdown` with `ENCLAVE_POOL_TIMEOUT`, unless that was done.
-/// NULL is fine. Inside a callback of the library it does not wait: the pool ends on its own threads. In a forked
-/// child it does nothing.
+/// Frees a pool. Before that it shuts the pool down, as `enclave_pool_shutdown` with `ENCLAVE_POOL_TIMEOUT`, unless
+/// that was done. NULL is fine. Inside a callback of the library it does not wait: the pool ends on its own threads. In
+/// a forked child it does nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn enclave_pool_free(pool: Option<Box<enclave_pool_t>>) {
     guard((), || match pool {
@@ -74,13 +74,13 @@ pub extern "C" fn enclave_pool_free(pool: Option<Box<enclave_pool_t>>) {
     })
 }
 
-/// What a setting of the pool is; 0 for NULL and for what is no setting.
+/// The value of a setting of the pool; 0 for NULL and for a number that is no setting.
 #[unsafe(no_mangle)]
 pub extern "C" fn enclave_pool_setting(pool: Option<&enclave_pool_t>, setting: enclave_setting_t) -> u64 {
     guard(0, || pool.and_then(|pool| Overrides::default().get(setting, &pool.config).ok()).unwrap_or(0))
 }
 
-/// Registers a tool, in place of one of the same name: the callback answers `callTool(name, args)` and
+/// Registers a tool, in place of one of the same name. The callback answers `callTool(name, args)` and
 /// `tools.name(args)` of executions that are submitted from now on. INVALID_ARGUMENT: a NULL, or a name that is not
 /// accepted (the message says what is). POOL_CLOSED. FORKED.
 #[unsafe(no_mangle)]
@@ -101,8 +101,8 @@ pub unsafe extern "C" fn enclave_pool_register_tool(
     }
 }
 
-/// Submits a script and returns at once. `options` may be NULL. When the execution has its outcome, `callback` (may be
-/// NULL) is called with it, and `finalizer` (may be NULL) runs. `execution` (may be NULL) receives a handle owned by
+/// Submits a script and returns immediately. `options` may be NULL. When the execution has its outcome, `callback` (may
+/// be NULL) is called with it, and `finalizer` (may be NULL) runs. `execution` (may be NULL) receives a handle owned by
 /// the caller.
 ///
 /// If the submission fails, `callback` is not called, and the finalizer runs before the function returns:
@@ -183,9 +183,9 @@ unsafe fn submit(
     })
 }
 
-/// Runs a script and waits for its outcome; `options` may be NULL. Gives the outcome's status. `outcome` (may be NULL)
-/// receives an outcome owned by the caller, always: also a refused submission (QUEUE_FULL, POOL_CLOSED,
-/// INVALID_ARGUMENT, INVALID_STATE inside a callback of the library, FORKED) is one.
+/// Runs a script and waits for its outcome; `options` may be NULL. Returns the outcome's status. `outcome` (may be
+/// NULL) always receives an outcome owned by the caller, even if the submission was refused (QUEUE_FULL, POOL_CLOSED,
+/// INVALID_ARGUMENT, INVALID_STATE inside a callback of the library, FORKED).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn enclave_pool_run(
     pool: Option<&enclave_pool_t>,
@@ -230,13 +230,13 @@ fn run(
     })
 }
 
-/// Compiles a source without running it, and waits for that: it takes a place in the queue, the time that the limits
+/// Compiles a source without running it, and waits for that. It takes a place in the queue and the time that the limits
 /// allow, and counts as an execution. Of `options` (may be NULL) only the kind, the filename and the limits matter; the
 /// first two stay with the script. `script` receives a script owned by the caller, for `enclave_pool_run_script` and
 /// `enclave_pool_submit_script`.
 ///
-/// Workers also keep compiled what comes twice as a plain source. A script is kept from the first time on, and its syntax
-/// errors are known before it is run: SYNTAX_ERROR, with an error that says where. All else is as for
+/// Workers also keep a plain source compiled when it comes twice. A script is kept from the first time on, and its
+/// syntax errors are known before it runs: SYNTAX_ERROR, with an error that says where. All else is as for
 /// `enclave_pool_run`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn enclave_pool_compile(
@@ -257,9 +257,9 @@ pub unsafe extern "C" fn enclave_pool_compile(
     })
 }
 
-/// Compiles a source as `enclave_pool_compile` does, and returns at once, as `enclave_pool_submit` does: the execution
-/// succeeds, with undefined, if the source compiles. `script` receives the script at once; run before it is known to
-/// compile, it fails as the source would.
+/// Compiles a source as `enclave_pool_compile` does, and returns immediately, as `enclave_pool_submit` does: the
+/// execution succeeds, with undefined, if the source compiles. `script` receives the script right away. If it runs
+/// before it is known to compile, it fails as the source would.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn enclave_pool_submit_compile(
     pool: Option<&enclave_pool_t>,
@@ -289,11 +289,10 @@ pub unsafe extern "C" fn enclave_pool_submit_compile(
     }
 }
 
-/// Shuts a pool down: refuses submissions, drops what waits in the queue as POOL_CLOSED, waits at most `timeout_ms`
-/// milliseconds for what runs (`ENCLAVE_POOL_TIMEOUT`: the pool's setting; `ENCLAVE_NO_TIMEOUT`: without end) and then
-/// ends it as POOL_CLOSED. When it returns, every execution has its outcome and the workers are gone. A second call
-/// waits for the first.
-/// INVALID_ARGUMENT: NULL. INVALID_STATE: inside a callback of the library. FORKED.
+/// Shuts a pool down. It refuses submissions, ends waiting executions as POOL_CLOSED, waits at most `timeout_ms`
+/// milliseconds for running ones (`ENCLAVE_POOL_TIMEOUT`: the pool's setting; `ENCLAVE_NO_TIMEOUT`: without end) and
+/// then ends those as POOL_CLOSED. When it returns, every execution has its outcome and the workers are gone. A second
+/// call waits for the first. INVALID_ARGUMENT: NULL. INVALID_STATE: inside a callback of the library. FORKED.
 #[unsafe(no_mangle)]
 pub extern "C" fn enclave_pool_shutdown(
     pool: Option<&enclave_pool_t>,
@@ -308,7 +307,7 @@ pub extern "C" fn enclave_pool_shutdown(
     })
 }
 
-/// A snapshot of the pool's stats, owned by the caller. It costs little: no worker is asked.
+/// A snapshot of the pool's stats, owned by the caller. It costs little, because it does not involve the workers.
 /// INVALID_ARGUMENT: a NULL. FORKED.
 #[unsafe(no_mangle)]
 pub extern "C" fn enclave_pool_stats(

@@ -13,9 +13,9 @@ use crate::boundary::guard;
 use crate::pinned::pinned;
 use crate::{text, units};
 
-/// What can be set: one of the constants below. A number is milliseconds where the name ends in `_MS`, bytes where
-/// the text says so, a count, or 0 and 1. From 100 on they are limits of an execution: a config has them for all
-/// executions of its pool, options for one.
+/// What can be set: one of the constants below. A number is milliseconds if the name ends in `_MS`, bytes if the text
+/// says so, a count, or 0 and 1. From 100 on they are limits of an execution: a config sets them for all executions of
+/// its pool, options for one.
 pub type enclave_setting_t = i32;
 
 /// Where workers run.
@@ -37,7 +37,7 @@ pub const ENCLAVE_SETTING_NONE: enclave_setting_t = 0;
 pub const ENCLAVE_SETTING_ISOLATION: enclave_setting_t = 1;
 /// Workers kept warm, 0 to `max_workers`. Default 2, or `max_workers` where that is smaller; presets 2, 2, 2, 4.
 pub const ENCLAVE_SETTING_MIN_WORKERS: enclave_setting_t = 2;
-/// Most workers at once, 1 to 1024. Default: the number of CPUs; presets 4, 8, 16, 32.
+/// Most workers at a time, 1 to 1024. Default: the number of CPUs; presets 4, 8, 16, 32.
 pub const ENCLAVE_SETTING_MAX_WORKERS: enclave_setting_t = 3;
 /// Bytes that one worker may hold, 16 MiB to 1 TiB. Default 128 MiB; presets 64, 128, 256, 512 MiB.
 pub const ENCLAVE_SETTING_MEMORY_LIMIT_PER_WORKER: enclave_setting_t = 4;
@@ -54,28 +54,28 @@ pub const ENCLAVE_SETTING_MAX_MESSAGES_PER_SECOND: enclave_setting_t = 8;
 /// Milliseconds after which an idle worker beyond `min_workers` is stopped, at least 1. Default 30 000; presets
 /// 15 000, 30 000, 30 000, 60 000.
 pub const ENCLAVE_SETTING_IDLE_TIMEOUT_MS: enclave_setting_t = 9;
-/// Milliseconds that shutdown waits for running executions before it ends them; 0 ends them at once. Default 5000;
+/// Milliseconds that shutdown waits for running executions before it ends them; 0 ends them immediately. Default 5000;
 /// presets 2000, 3000, 5000, 10 000.
 pub const ENCLAVE_SETTING_GRACEFUL_SHUTDOWN_TIMEOUT_MS: enclave_setting_t = 10;
 /// Most bytes in one source, result, tool argument, tool reply or console line, 1 KiB to 1 GiB - 2. Default 16 MiB;
 /// presets 1, 4, 16, 64 MiB.
 pub const ENCLAVE_SETTING_MAX_MESSAGE_SIZE: enclave_setting_t = 11;
-/// Tool calls of one execution that may wait for their answers at once. Default 100; presets 10, 50, 100, 1000.
+/// Tool calls of one execution that may wait for their answers at a time. Default 100; presets 10, 50, 100, 1000.
 pub const ENCLAVE_SETTING_MAX_PENDING_TOOL_CALLS: enclave_setting_t = 12;
 /// 1: start `min_workers` workers when the pool is made, and fail if one cannot start. 0: start them when they are
 /// needed. Default 1.
 pub const ENCLAVE_SETTING_WARM_ON_INIT: enclave_setting_t = 13;
 /// Milliseconds between two calls of the stats callback, at least 1. Default 1000.
 pub const ENCLAVE_SETTING_STATS_INTERVAL_MS: enclave_setting_t = 14;
-/// 1: let worker processes compile script to machine code. 0: script is interpreted, slower and with less of the engine
-/// exposed. Workers that are threads always compile. Default 1; presets 0, 1, 1, 1.
+/// 1: let worker processes compile scripts to machine code. 0: scripts are interpreted, which is slower and exposes
+/// less of the engine. Workers that are threads always compile. Default 1; presets 0, 1, 1, 1.
 pub const ENCLAVE_SETTING_JIT: enclave_setting_t = 15;
-/// 1: refuse to make a pool where any part of the sandbox of process isolation cannot be had (UNSUPPORTED). 0: do without
-/// it, and say so in `enclave_pool_stats_t.sandbox_missing`. Default 0.
+/// 1: refuse to make a pool (UNSUPPORTED) if any part of the sandbox of process isolation is missing. 0: do without it,
+/// and say so in `enclave_pool_stats_t.sandbox_missing`. Default 0.
 pub const ENCLAVE_SETTING_REQUIRE_SANDBOX: enclave_setting_t = 16;
-/// 1: refuse to make a pool where worker processes cannot have the filter of system calls (seccomp), the part of their
-/// sandbox on which most depends (UNSUPPORTED). 0: do without it, as with other parts. It says nothing of threads.
-/// Default 0; presets 1, 1, 0, 0.
+/// 1: refuse to make a pool (UNSUPPORTED) if worker processes cannot have the filter of system calls (seccomp), the
+/// most important part of their sandbox. 0: do without it, as with other parts. It does not concern threads. Default 0;
+/// presets 1, 1, 0, 0.
 pub const ENCLAVE_SETTING_REQUIRE_SECCOMP: enclave_setting_t = 17;
 /// Wall-clock milliseconds from the start on a worker (waiting in the queue not counted), at least 1. Presets 5000,
 /// 15 000, 30 000 (default), 60 000.
@@ -99,9 +99,9 @@ pub const ENCLAVE_SETTING_BLOCK_TIMING_APIS: enclave_setting_t = 107;
 pub const ENCLAVE_SETTING_ALLOW_CODE_GENERATION: enclave_setting_t = 108;
 /// 1: allow WebAssembly. Must be 0: it is not supported yet.
 pub const ENCLAVE_SETTING_ALLOW_WASM: enclave_setting_t = 109;
-/// Bytes of the host's memory that the arguments of tool calls without an answer, and the answers that the script has not
-/// taken yet, may hold together; what comes while nothing is held always has a place. Presets 4, 16, 64 (default),
-/// 256 MiB.
+/// Bytes of the host's memory that the arguments of unanswered tool calls, and the answers that the script has not
+/// taken yet, may hold together. If nothing is held, the next one always has a place. Presets 4, 16, 64 (default), 256
+/// MiB.
 pub const ENCLAVE_SETTING_MAX_PENDING_BYTES: enclave_setting_t = 110;
 
 /// A setting: its number, its name at the C edge and the field of core that it stands for.

@@ -135,7 +135,7 @@ pub struct enclave_pool_stats_t {
     pub workers_executing: u64,
     /// Workers that are being replaced or stopped.
     pub workers_recycling: u64,
-    /// Workers that did not stop when told to, and whose place was given to others.
+    /// Workers that did not stop when told to, and whose place is free for others.
     pub workers_set_aside: u64,
     /// Workers that run an execution, as `workers_executing`.
     pub active_workers: u64,
@@ -171,8 +171,8 @@ pub struct enclave_pool_stats_t {
     pub sandbox_violations: u64,
     /// Where the workers run.
     pub isolation: enclave_isolation_t,
-    /// Parts of the sandbox of worker processes that could not be had, together (`|`); 0 for workers that are threads,
-    /// which have none.
+    /// Parts of the sandbox that worker processes lack, together (`|`); 0 for workers that are threads, which have
+    /// none.
     pub sandbox_missing: enclave_sandbox_part_t,
     /// The mean of `queue_wait`, in nanoseconds: times its count, it is their sum.
     pub queue_wait_mean_ns: u64,
@@ -319,7 +319,7 @@ pub struct enclave_worker_recycled_t {
 /// Receives the pool's stats, lent until the callback returns.
 pub type enclave_stats_fn = Option<unsafe extern "C" fn(user_data: *mut c_void, stats: *const enclave_pool_stats_t)>;
 
-/// Is told of a worker that has left; the event is lent until the callback returns.
+/// Receives a worker that has left; the event is lent until the callback returns.
 pub type enclave_worker_recycled_fn =
     Option<unsafe extern "C" fn(user_data: *mut c_void, event: *const enclave_worker_recycled_t)>;
 

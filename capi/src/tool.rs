@@ -14,19 +14,19 @@ use crate::status::enclave_status_t;
 use crate::text::{self, Lent, bytes, lend, text};
 use crate::value::{self, enclave_value_t};
 
-/// Answers tool calls. It owns `call`: it, or whoever it hands the call to, answers the call once, now or later, from
-/// any thread, and frees it.
+/// Answers tool calls. It owns `call`: the callback, or whoever it hands the call to, answers the call once, now or
+/// later, from any thread, and frees it.
 ///
-/// It runs on the worker's thread and should return soon: while it runs, its script stands still, though no longer
-/// than its timeout.
+/// It runs on the worker's thread and should return soon: while it runs, its script stands still, but no longer than
+/// its timeout.
 pub type enclave_tool_fn = Option<unsafe extern "C" fn(user_data: *mut c_void, call: *mut enclave_tool_call_t)>;
 
-/// A tool call that waits for its answer: the first of `enclave_tool_call_resolve`, `_resolve_json`, `_resolve_cbor`
-/// and `_reject`. Any further answer gives INVALID_STATE and changes nothing, so that several threads may try. Freed
-/// with `enclave_tool_call_free`, when no thread uses it any more; if it has no answer then, the script's promise is
-/// rejected.
+/// A tool call that waits for its answer. The first of `enclave_tool_call_resolve`, `_resolve_json`, `_resolve_cbor`
+/// and `_reject` answers it. Any further answer gives INVALID_STATE and changes nothing, so several threads may try.
+/// Free it with `enclave_tool_call_free` when no thread uses it any more. If it has no answer then, the script's
+/// promise is rejected.
 ///
-/// A call may outlive its execution and its pool; an answer that comes too late goes nowhere.
+/// A call may outlive its execution and its pool; an answer that comes too late is dropped.
 pub struct enclave_tool_call_t {
     execution_id: u64,
     name: Lent,
@@ -87,8 +87,8 @@ pub extern "C" fn enclave_tool_call_name(
     guard(std::ptr::null(), || lend(call.map(|call| &call.name), len))
 }
 
-/// The argument, `undefined` where the script gave none. Lent by the call; NULL for NULL.
-/// `enclave_value_to_json` and `enclave_value_to_cbor` give it in one buffer.
+/// The argument, `undefined` if the script gave none. Lent by the call; NULL for NULL. `enclave_value_to_json` and
+/// `enclave_value_to_cbor` give it in one buffer.
 #[unsafe(no_mangle)]
 pub extern "C" fn enclave_tool_call_args(call: Option<&enclave_tool_call_t>) -> Option<&enclave_value_t> {
     guard(None, || call.map(|call| enclave_value_t::lend(&call.args)))

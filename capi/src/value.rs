@@ -41,11 +41,11 @@ pub const ENCLAVE_VALUE_OBJECT: enclave_value_kind_t = 11;
 /// An `Error` object.
 pub const ENCLAVE_VALUE_ERROR: enclave_value_kind_t = 12;
 
-/// A JavaScript value outside its script. An owned one belongs to the caller until it is freed or given away; one that
-/// is lent (`const`) belongs to what lends it: a container, an outcome, a tool call. To keep it longer, clone it.
-/// Any thread may use a value, and several may read it at once.
+/// A JavaScript value outside its script. An owned value belongs to the caller until it is freed or given away. A lent
+/// one (`const`) belongs to its lender: a container, an outcome, a tool call. To keep it longer, clone it. Any thread
+/// may use a value, and several may read it at the same time.
 ///
-/// A function that *takes* a value owns it from then on, also if it fails, so that values can be built in place:
+/// A function that *takes* a value owns it from then on, even if it fails, so values can be built in place:
 /// `enclave_value_push(list, enclave_value_new_number(1), NULL)`.
 // The attribute is hidden from cbindgen, for which this type shall be opaque.
 #[cfg_attr(all(), repr(transparent))]
@@ -62,13 +62,13 @@ impl enclave_value_t {
     }
 }
 
-/// Frees an owned value and all inside it; NULL is fine.
+/// Frees an owned value and everything inside it; NULL is fine.
 #[unsafe(no_mangle)]
 pub extern "C" fn enclave_value_free(value: Option<Box<enclave_value_t>>) {
     guard((), || drop(value))
 }
 
-/// Copies a value with all inside it. Owned by the caller; NULL for NULL.
+/// Copies a value with everything inside it. Owned by the caller; NULL for NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn enclave_value_clone(value: Option<&enclave_value_t>) -> Option<Box<enclave_value_t>> {
     guard(None, || value.map(|value| Box::new(enclave_value_t(value.0.clone()))))

@@ -40,7 +40,7 @@ closed! {
         Secure = 1 "secure",
         /// For code of known origin: 16 workers of 256 MiB, 30 s wall.
         Standard = 2 "standard",
-        /// For code that is trusted not to be hostile: 32 workers of 512 MiB, 60 s wall, `eval` allowed.
+        /// For trusted code: 32 workers of 512 MiB, 60 s wall, `eval` allowed.
         Permissive = 3 "permissive",
     }
 }
@@ -61,27 +61,28 @@ closed! {
 pub struct PoolConfig {
     /// Where workers run. Default, and in all presets: process.
     pub isolation: Isolation,
-    /// Path of the executable `enclave-worker`, for process isolation. Default: none, which searches for it: what the
-    /// environment variable `ENCLAVE_WORKER` names; beside the library or program that this is linked into; in
-    /// `../libexec/enclave` from there; in `PATH`.
+    /// Path of the executable `enclave-worker`, for process isolation. Default: none. The pool then looks for it in
+    /// this order: the environment variable `ENCLAVE_WORKER`; beside the library or program that this is linked into;
+    /// in `../libexec/enclave` from there; in `PATH`.
     pub worker_path: Option<PathBuf>,
-    /// Refuse to make a pool where any part of the sandbox of process isolation cannot be had. Default false: what is
-    /// missing is in [`PoolStats::sandbox_missing`](crate::PoolStats::sandbox_missing).
+    /// Refuse to make a pool if any part of the sandbox of process isolation is missing. Default false: the missing
+    /// parts are in [`PoolStats::sandbox_missing`](crate::PoolStats::sandbox_missing).
     pub require_sandbox: bool,
-    /// Refuse to make a pool where the filter of system calls (seccomp) cannot be had, the part of the sandbox on which
-    /// most depends. It says nothing of threads. Default false; STRICT and SECURE true.
+    /// Refuse to make a pool if the filter of system calls (seccomp) is missing, the most important part of the
+    /// sandbox. It does not concern threads. Default false; STRICT and SECURE true.
     pub require_seccomp: bool,
     /// A directory of cgroup v2 that is delegated to this process, with the controllers `memory` and `pids` enabled for
-    /// its children: every worker process gets a group of its own in it, with `memory.max` and `pids.max`. Default none.
+    /// its children. Every worker process gets a group of its own in it, with `memory.max` and `pids.max`. Default
+    /// none.
     pub cgroup: Option<PathBuf>,
-    /// Let worker processes compile script to machine code. Without, script is interpreted: slower, with less of the
-    /// engine exposed, and no memory of the process is ever executable and writable. Default true; STRICT false. Workers
-    /// that are threads share one setting with all others and always compile.
+    /// Let worker processes compile scripts to machine code. Otherwise scripts are interpreted: that is slower, exposes
+    /// less of the engine, and no memory of the process is ever executable and writable. Default true; STRICT false.
+    /// Workers that are threads share one setting with all others and always compile.
     pub jit: bool,
     /// Workers kept warm, at least 0. Default 2 (or `max_workers`, where that is smaller and this is untouched);
     /// PERMISSIVE 4.
     pub min_workers: usize,
-    /// Most workers at once, 1 to 1024. Default: the number of CPUs; presets 4, 8, 16, 32.
+    /// Most workers at a time, 1 to 1024. Default: the number of CPUs; presets 4, 8, 16, 32.
     pub max_workers: usize,
     /// Bytes of memory one worker may hold, 16 MiB to 1 TiB. Default 128 MiB; presets 64, 128, 256, 512 MiB.
     pub memory_limit_per_worker: u64,
@@ -96,13 +97,13 @@ pub struct PoolConfig {
     pub max_messages_per_second: u32,
     /// Time after which an idle worker beyond `min_workers` is stopped, more than 0. Default 30 s; presets 15, 30, 30, 60 s.
     pub idle_timeout: Duration,
-    /// Time that shutdown waits for running executions before it terminates them; 0 terminates at once.
+    /// Time that shutdown waits for running executions before it terminates them; 0 terminates them immediately.
     /// Default 5 s; presets 2, 3, 5, 10 s.
     pub graceful_shutdown_timeout: Duration,
     /// Most bytes in one source, result, tool argument, tool reply or console line, at least 1 KiB.
     /// Default 16 MiB; presets 1, 4, 16, 64 MiB.
     pub max_message_size: u64,
-    /// Tool calls of one execution that may wait for their replies at once. Default 100; presets 10, 50, 100, 1000.
+    /// Tool calls of one execution that may wait for their replies at a time. Default 100; presets 10, 50, 100, 1000.
     pub max_pending_tool_calls: u32,
     /// Start `min_workers` workers when the pool is made, and fail if one cannot start. Default true.
     pub warm_on_init: bool,
@@ -112,20 +113,20 @@ pub struct PoolConfig {
     pub limits: ExecutionLimits,
 }
 
-/// What one execution may use. A pool has a set of them; an execution may override it.
+/// What one execution may use. A pool has limits for all executions; an execution may override them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExecutionLimits {
     /// Wall-clock time from the start on a worker (waiting in the queue not counted), more than 0. Presets 5, 15, 30, 60 s.
     pub timeout: Duration,
-    /// CPU time of the worker's thread; waiting for tools and timers costs about 50 µs each, in which the worker
-    /// watches for what comes before it sleeps. STRICT 2 s, SECURE 10 s, else none.
+    /// CPU time of the worker's thread. Each wait for a tool or a timer costs about 50 µs of it, in which the worker
+    /// watches before it sleeps. STRICT 2 s, SECURE 10 s, otherwise none.
     pub cpu_time_limit: Option<Duration>,
     /// Tool calls, at least 0. Presets 10, 50, 100, 1000.
     pub max_tool_calls: u32,
-    /// Bytes of memory that the arguments of tool calls without an answer, and the answers that the script has not taken
-    /// yet, may hold together. What comes while nothing is held always has a place, so that a single call or answer is
-    /// limited by [`PoolConfig::max_message_size`] alone. Presets 4, 16, 64, 256 MiB: four times `max_message_size`,
-    /// which is what an array of so many bytes takes.
+    /// Bytes of memory that the arguments of unanswered tool calls, and the answers that the script has not taken yet,
+    /// may hold together. If nothing is held, the next one always has a place, so a single call or answer is limited
+    /// only by [`PoolConfig::max_message_size`]. Presets 4, 16, 64, 256 MiB: four times `max_message_size`, which is
+    /// what an array of so many bytes takes.
     pub max_pending_bytes: u64,
     /// Console calls, at least 0. Presets 100, 500, 1000, 10 000.
     pub max_console_calls: u32,
@@ -172,7 +173,7 @@ impl Default for PoolConfig {
 }
 
 impl PoolConfig {
-    /// The configuration of a preset, to be used as it is or edited.
+    /// The configuration of a preset, ready to use or to edit.
     pub fn preset(preset: Preset) -> Self {
         // A row of the preset table, in the order STRICT, SECURE, STANDARD, PERMISSIVE.
         let pick = |row: [u64; 4]| row[preset as usize];

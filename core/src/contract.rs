@@ -1,6 +1,6 @@
-//! What a pool and its workers say to each other: what a worker is asked to do ([`Request`]), what a pool may ask of any
-//! worker ([`Launcher`], [`Worker`], [`Control`]), what an execution may ask of its pool meanwhile ([`Host`]), and what a
-//! worker says at the end ([`Report`]).
+//! What a pool and its workers say to each other: what a worker is asked to do ([`Request`]), what a pool may ask of
+//! any worker ([`Launcher`], [`Worker`], [`Control`]), what an execution may ask of its pool meanwhile ([`Host`]), and
+//! what a worker says at the end ([`Report`]).
 //!
 //! It stands below both, so that neither knows the other: the engine ends an execution for a [`KillReason`] without
 //! knowing what a pool is, and a pool is tested with workers that have no engine. The messages are plain data, without an
@@ -126,7 +126,7 @@ pub(crate) trait Worker {
     /// The handle for everybody else.
     fn control(&self) -> Arc<dyn Control>;
 
-    /// Runs one execution to its end. An error says that nothing of it was run, because the worker is of no use any more,
+    /// Runs one execution to its end. An error says that nothing of it was run, because the worker is no longer usable,
     /// and why.
     fn execute(&mut self, request: &Request, host: &dyn Host) -> Result<Report, RecycleReason>;
 
@@ -136,7 +136,7 @@ pub(crate) trait Worker {
     /// Bytes that the worker holds now.
     fn memory(&self) -> u64;
 
-    /// The parts of its sandbox that could not be had.
+    /// The parts of the sandbox that it lacks.
     fn sandbox_missing(&self) -> Parts {
         Parts::default()
     }
@@ -161,11 +161,11 @@ pub(crate) trait Control: Send + Sync {
     /// It may be called again and again while the worker does not answer.
     fn kill(&self, execution_id: u64, reason: KillReason);
 
-    /// CPU time of the worker's thread so far, or none if it cannot be told. It takes no lock and does not wait: the
-    /// pool calls it under its own lock.
+    /// CPU time of the worker's thread so far, or none if it is unknown. It takes no lock and does not wait: the pool
+    /// calls it under its own lock.
     fn cpu_time(&self) -> Option<Duration>;
 
-    /// Nothing is expected of the worker any more: it is ended by force, if that can be done.
+    /// Nothing is expected of the worker any more: end it by force, if that can be done.
     fn abandon(&self) {}
 
     /// Whether the worker has ended by itself. Like `cpu_time`, it does not wait.
@@ -210,8 +210,8 @@ impl KillReason {
 pub(crate) trait Host {
     fn tool_call(&self, call: ToolCall);
     fn console(&self, line: ConsoleLine);
-    /// Takes in what has come for the execution (answers to tool calls, a kill), after waiting for it at most until then.
-    /// False if it comes by itself.
+    /// Takes in what has arrived for the execution (answers to tool calls, a kill), after waiting for it at most until
+    /// then. False if it arrives by itself.
     fn receive(&self, _until: Option<Instant>) -> bool {
         false
     }

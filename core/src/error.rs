@@ -78,7 +78,7 @@ impl Status {
     }
 }
 
-/// What is known of an exception or a syntax error.
+/// What is known about an exception or a syntax error.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScriptError {
     /// The error's name, such as `TypeError`; for a thrown value that is no `Error`, its type.

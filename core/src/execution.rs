@@ -17,9 +17,9 @@ closed! {
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Encode, Decode)]
     #[cbor(index_only)]
     pub enum SourceKind: i32, "kind" {
-        /// A source that parses as a script and does not use `await` at its top level is a script, whose completion value
-        /// is the result; otherwise it is the body of an async function, where `return` gives the result, or a lone
-        /// expression with `await`, whose value is the result.
+        /// A source that parses as a script and does not use `await` at its top level is a script, whose completion
+        /// value is the result. Otherwise it is the body of an async function, where `return` gives the result, or a
+        /// lone expression with `await`, whose value is the result.
         #[default]
         #[n(0)]
         Auto = 0 "auto",
@@ -32,7 +32,7 @@ closed! {
     }
 }
 
-/// What is to be run: a text, or a [`Script`] that was compiled before.
+/// What to run: a text, or a [`Script`] that was compiled before.
 #[derive(Clone, Debug)]
 pub struct Source {
     pub(crate) text: Arc<str>,
@@ -76,10 +76,10 @@ impl From<&Script> for Source {
     }
 }
 
-/// A source that was compiled by [`Pool::compile`](crate::Pool::compile), to be run any number of times: pass a reference
-/// to it wherever a source is taken.
+/// A source that [`Pool::compile`](crate::Pool::compile) has compiled, to run any number of times: pass a reference to
+/// it wherever a source is taken.
 ///
-/// It belongs to no pool: each worker that runs it compiles it once and keeps what it made, as far as there is place (a
+/// It belongs to no pool: each worker that runs it compiles it once and keeps the result as far as there is room (a
 /// 32nd of its memory limit for all that it keeps). A clone is the same script.
 #[derive(Clone, Debug)]
 pub struct Script {
@@ -120,7 +120,7 @@ pub struct ExecutionOptions {
     pub collect_console: bool,
     /// Receives console lines as they come, instead of the pool's handler.
     pub on_console: Option<ConsoleHandler>,
-    /// Tools of this execution alone, beside the pool's and in place of those of the same name; names are as for
+    /// Tools for this execution alone, beside the pool's and in place of those of the same name. Names are as for
     /// [`Pool::register_tool`](crate::Pool::register_tool).
     pub tools: Vec<(String, ToolHandler)>,
     /// Answers all tool calls instead of the pool's handlers and [`tools`](Self::tools).
@@ -181,7 +181,7 @@ pub struct ConsoleLine {
     pub level: ConsoleLevel,
     /// When it was called.
     pub time: SystemTime,
-    /// The text; it may hold line breaks, and ends in none.
+    /// The text. It may contain line breaks, but does not end in one.
     pub text: String,
 }
 
@@ -192,7 +192,7 @@ pub struct ToolCall {
     pub execution_id: u64,
     /// The tool's name.
     pub name: String,
-    /// The argument; `undefined` where the script gave none.
+    /// The argument; `undefined` if the script gave none.
     pub args: Value,
     /// Where the answer goes.
     pub reply: ToolReply,
@@ -200,7 +200,7 @@ pub struct ToolCall {
 
 /// The place for the answer to a tool call: once, from any thread, at any time.
 ///
-/// Dropping it unanswered rejects the call. An answer that comes after the execution has ended goes nowhere.
+/// Dropping it unanswered rejects the call. An answer that comes after the execution has ended is dropped.
 pub struct ToolReply {
     send: Option<Box<dyn FnOnce(Result<Value, ToolError>) + Send>>,
 }
@@ -260,7 +260,7 @@ impl ToolError {
     }
 }
 
-/// What the name of a tool matches, as a regular expression.
+/// The regular expression that the name of a tool matches.
 pub const TOOL_NAME: &str = "[A-Za-z_][A-Za-z0-9_:.-]{0,255}";
 
 /// Whether this can name a tool: see [`TOOL_NAME`].

@@ -1,6 +1,7 @@
-//! Fuzz targets: functions that take bytes and panic where a property does not hold. What drives them is elsewhere: the
-//! tests at the end of this file, with the corpus of `fuzz/corpus` and what comes of it by a fixed seed, and libFuzzer
-//! through `fuzz/targets`. This module exists only there: in tests, and where the compiler is told `--cfg fuzzing`.
+//! Fuzz targets: functions that take bytes and panic if a property does not hold. They are driven from elsewhere: by
+//! the tests at the end of this file, with the corpus of `fuzz/corpus` and inputs that a fixed seed makes from it, and
+//! by libFuzzer through `fuzz/targets`. This module exists only in tests, and where the compiler is told `--cfg
+//! fuzzing`.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;

@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Knowledge goes one way: `error`, `config`, `value`, `execution` <- `contract` <- `engine` <- `worker` <- `pool` <- this
-//! facade. `scripts/check-levels` sees to that.
+//! facade. `scripts/check-levels` enforces that.
 
 // Loom's models of the pool need no engine, so the crate is built without it then.
 #![cfg_attr(loom, allow(dead_code, unused_imports))]

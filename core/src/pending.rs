@@ -1,11 +1,11 @@
-//! What the host holds in memory for one execution: the arguments of tool calls that have no answer yet, and the answers
-//! that have not reached the script. Counted by whoever holds them: the link to an isolate, the channel to a process.
+//! The memory that the host holds for one execution: the arguments of unanswered tool calls, and the answers that have
+//! not reached the script. Their holder counts them: the link to an isolate, or the channel to a process.
 
 use crate::error::{Error, LimitUnit};
 use crate::execution::ToolError;
 use crate::value::Value;
 
-/// What a tool call takes beside its argument.
+/// What a tool call takes besides its argument.
 const CALL: u64 = 256;
 
 /// Bytes that a tool call holds until it is answered.
@@ -37,7 +37,7 @@ impl Pending {
         Pending { limit, held: 0, refused: None }
     }
 
-    /// Takes so many bytes more, unless they are too many: then the execution is to end. What comes while nothing is held
+    /// Takes so many bytes more, unless that is too much: then the execution must end. If nothing is held, the next one
     /// always has a place.
     pub(crate) fn take(&mut self, bytes: u64) -> Result<(), Error> {
         let held = self.held.saturating_add(bytes);

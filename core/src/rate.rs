@@ -5,7 +5,7 @@ use std::time::Instant;
 /// Parts of a token: a bucket of rate `r` gains `r` parts every nanosecond, so that no rounding is lost.
 const PARTS: u64 = 1_000_000_000;
 
-/// Lets `rate` messages through per second, and as many at once: it starts full, refills continuously, and never
+/// Lets `rate` messages through per second, and as many in one burst: it starts full, refills continuously, and never
 /// holds more than `rate` tokens. There is no window whose edge could be straddled.
 #[derive(Debug)]
 pub(crate) struct TokenBucket {

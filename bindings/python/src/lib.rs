@@ -1,13 +1,14 @@
-//! The native half of the Python package `enclave`: what needs `enclave-core`, and nothing that Python can do as well.
+//! The native half of the Python package `enclave`: the parts that need `enclave-core`, and nothing that Python can do
+//! as well.
 //!
 //! The package's public face is written in Python (`python/enclave`); this module, `enclave._enclave`, is its own.
 //!
-//! * **Threads of the core never enter Python.** Whatever happens there (an outcome, a tool call, a console line) is put
-//!   into `events::Events`, from where one Python thread per pool takes it. So a worker never waits for the
-//!   interpreter's lock, and no thread of ours can hang or crash an interpreter that shuts down.
-//! * **No Python object lives in the core.** Callbacks hold numbers (*tokens*); what a token stands for is known to
-//!   Python alone. So there are no reference cycles through the core, and nothing to release without the lock.
-//! * **The interpreter is detached while a call waits**, and looked at for signals (Ctrl-C) every 50 ms.
+//! * **Threads of the core never enter Python.** Everything that happens there (an outcome, a tool call, a console
+//!   line) goes into `events::Events`, and one Python thread per pool takes it from there. So a worker never waits for
+//!   the interpreter's lock, and no thread of ours can hang or crash an interpreter that shuts down.
+//! * **No Python object lives in the core.** Callbacks hold numbers (*tokens*), and only Python knows what a token
+//!   stands for. So there are no reference cycles through the core, and nothing to release without the lock.
+//! * **The interpreter is detached while a call waits**, and the call checks for signals (Ctrl-C) every 50 ms.
 //! * Errors become exceptions in one place, `errors`; values are copied in one place, `values`.
 
 mod errors;

@@ -42,11 +42,11 @@ pub unsafe extern "C" fn enclave_value_from_cbor(
     })
 }
 
-/// Writes a value as JSON, without white space. The buffer is filled, to be freed. What JSON does not have is written
-/// as what is nearest: a bigint as its digits in a string, bytes as base64, a `Date` as ISO 8601, a `Map` as an object
-/// (or as pairs, if a key is no string), a `Set` as an array, an `Error` as its name and message; `undefined`, `NaN`
-/// and the infinities as null. CBOR loses nothing. INVALID_ARGUMENT: a NULL, or a bigint of more than 16384 bits: so many
-/// digits would take time out of proportion.
+/// Writes a value as JSON, without white space. The buffer is filled, to be freed. If JSON has no such value, it writes
+/// the nearest: a bigint as its digits in a string, bytes as base64, a `Date` as ISO 8601, a `Map` as an object (or as
+/// pairs, if a key is no string), a `Set` as an array, an `Error` as its name and message; `undefined`, `NaN` and the
+/// infinities as null. CBOR loses nothing. INVALID_ARGUMENT: a NULL, or a bigint of more than 16384 bits, because so
+/// many digits would take time out of proportion.
 #[unsafe(no_mangle)]
 pub extern "C" fn enclave_value_to_json(
     value: Option<&enclave_value_t>,

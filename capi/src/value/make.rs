@@ -89,7 +89,7 @@ pub unsafe extern "C" fn enclave_value_new_bytes(
     })
 }
 
-/// Makes a `Date` of milliseconds since 1970-01-01T00:00:00Z. `NaN` and what is beyond 8.64e15 give an invalid date.
+/// Makes a `Date` from milliseconds since 1970-01-01T00:00:00Z. `NaN` and anything beyond 8.64e15 give an invalid date.
 #[unsafe(no_mangle)]
 pub extern "C" fn enclave_value_new_date(ms: f64) -> Option<Box<enclave_value_t>> {
     give(|| Value::date(ms))
@@ -209,7 +209,7 @@ pub unsafe extern "C" fn enclave_value_push(
     })
 }
 
-/// Adds an entry to a `Map`; key and value are taken. Of two entries with the same key a script sees the later one.
+/// Adds an entry to a `Map`; key and value are taken. If two entries have the same key, a script sees the later one.
 /// INVALID_ARGUMENT: a NULL, a container of another kind, or more than 512 levels of nesting.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn enclave_value_map_set(
@@ -240,8 +240,8 @@ pub unsafe extern "C" fn enclave_value_map_set(
     })
 }
 
-/// Sets a property of an object, replacing one of the same key; the value is taken. It looks through the keys that the
-/// object has: one of thousands is better made as a `Map`, or by `enclave_value_from_json` or `_from_cbor`.
+/// Sets a property of an object, replacing one of the same key; the value is taken. It searches the keys that the
+/// object has. If there are thousands, make a `Map` instead, or use `enclave_value_from_json` or `_from_cbor`.
 /// INVALID_ARGUMENT: a NULL, a key that is not UTF-8, a container of another kind, or more than 512 levels of nesting.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn enclave_value_object_set(

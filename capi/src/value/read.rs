@@ -69,8 +69,8 @@ pub extern "C" fn enclave_value_date(value: Option<&enclave_value_t>) -> f64 {
     })
 }
 
-/// A whole number of 64 bits: true, and the number to `integer`, if the value is a bigint or a number that is one
-/// exactly. `integer` may be NULL.
+/// A whole number of 64 bits. If the value is a bigint or a number that is exactly one, it returns true and writes the
+/// number to `integer`, which may be NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn enclave_value_int64(value: Option<&enclave_value_t>, integer: Option<&mut MaybeUninit<i64>>) -> bool {
     let found = read(value, None, |value| {
@@ -181,8 +181,8 @@ pub extern "C" fn enclave_value_object_key(
     })
 }
 
-/// The property of an object. Lent by the object. NULL if the object has no such property, or for another kind. It looks
-/// through the keys: to read all properties, go by index (`enclave_value_object_key`, `enclave_value_item`).
+/// The property of an object. Lent by the object. NULL if the object has no such property, or for another kind. It
+/// searches the keys; to read all properties, go by index (`enclave_value_object_key`, `enclave_value_item`).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn enclave_value_get(
     value: Option<&enclave_value_t>,

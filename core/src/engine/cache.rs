@@ -1,10 +1,11 @@
-//! What an isolate keeps of sources that it has compiled, so that to run one again takes no parsing.
+//! The compiled form of sources that an isolate keeps, so that it can run them again without parsing.
 //!
-//! A source is kept when it comes a second time, or at once if the host has compiled it as a script of its own: so
-//! sources that come once cost nothing but a look. What is kept counts against the memory limit of the worker like all
-//! that the engine holds, and there is a small share of it for this; what was not used for the longest time goes first.
+//! A source is kept when it comes a second time, or right away if the host has compiled it as a script of its own. So
+//! sources that come once cost nothing but a look. Kept sources count against the worker's memory limit like everything
+//! that the engine holds. They have a small share of it; the one that was not used for the longest time goes first.
 //!
-//! It is what the engine calls a stencil: the result of parsing, which nothing changes and no object of a realm is in.
+//! The compiled form is what the engine calls a stencil: the result of parsing, which never changes and contains no
+//! object of a realm.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;

@@ -7,10 +7,11 @@
 //! the execution ends with MEMORY_LIMIT or WORKER_CRASHED, the pool goes on with another worker, and this thread sleeps
 //! for ever with what it holds. The pool bounds how many may.
 //!
-//! What it holds must not be a lock of the process, or something that is made once for all threads and half made: whoever
-//! came there later would wait for ever, in every pool. The engine has such places (calendars and collations of ICU4X,
-//! the tables of ICU). None of them asks for much at once, and small requests of what cannot fail are always met
-//! (`Ledger::can_give`); those that can are refused, which ends nothing here.
+//! What it holds must not be a lock of the process, or something half made that is made once for all threads: any
+//! thread that came there later would wait for ever, in every pool. The engine has such places (calendars and
+//! collations of ICU4X, the tables of ICU). None of them requests much memory in one piece, and small requests of code
+//! that cannot fail are always met (`Ledger::can_give`). Requests of code that can fail are refused, which ends nothing
+//! here.
 //!
 //! All other crashes of the engine (`MOZ_CRASH`, a failed assertion, a stack that is exhausted in spite of all checks)
 //! are signals for instructions of the thread: SIGSEGV, SIGILL. To contain those, we would have to replace handlers of

@@ -155,7 +155,7 @@ fn from_thrown_value(cx: &mut JSContext, exception: Handle<JSVal>) -> ScriptErro
         if unsafe { IsCallable(object.get()) } {
             ("function".into(), text, None)
         } else {
-            // A host of objects are thrown as if they were errors: { name, message, code }.
+            // Many objects are thrown as if they were errors: { name, message, code }.
             (
                 text_property(cx, object.handle(), c"name", MAX_NAME).unwrap_or_else(|| "object".into()),
                 text_property(cx, object.handle(), c"message", MAX_TEXT).unwrap_or(text),

@@ -1,12 +1,12 @@
 //! The keeper: the one thread that starts the engine, for the whole process and for good.
 //!
 //! SpiderMonkey is started once per process, by a *keeper* thread that owns the parent of all runtimes, runs no script
-//! and never ends: a worker's runtime is a child of the parent and shares its self-hosted code and permanent atoms, so
-//! that it starts in under a millisecond. Nothing of this is ever torn down: the engine cannot be started twice, and
-//! its static data must outlive every worker, also one that was set aside.
+//! and never ends. A worker's runtime is a child of the parent and shares its self-hosted code and permanent atoms, so
+//! it starts in under a millisecond. Nothing of this is ever torn down: the engine cannot be started twice, and its
+//! static data must outlive every worker, even one that was set aside.
 //!
-//! Helper threads of the engine are off: whatever a script does happens on its worker's own thread, so that its
-//! memory and CPU time can be counted there and one worker cannot starve another.
+//! Helper threads of the engine are off. A script's work happens on its worker's own thread, so its memory and CPU time
+//! can be counted there and one worker cannot starve another.
 
 use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -5,10 +5,10 @@
 //!
 //! * At the **limit** the engine is asked to call back at its next poll point ([`Ledger::on_interrupt`]). There garbage
 //!   is collected; if more than [`LIVE`] of the limit is still in use, the execution ends with MEMORY_LIMIT.
-//! * At the limit and a **headroom** more ([`headroom`]) requests are refused. The engine answers a refusal with "out of
-//!   memory", which script could catch; so it also ends the execution ([`Ledger::refused`]), and that it cannot.
-//!   Small requests are met for a little longer ([`ALLOWANCE`]): some of the engine cannot do without, and the next poll
-//!   point is near.
+//! * At the limit plus a **headroom** ([`headroom`]) requests are refused. The engine answers a refusal with "out of
+//!   memory", which script could catch. So a refusal also ends the execution ([`Ledger::refused`]), which script cannot
+//!   catch. Small requests are met for a little longer ([`ALLOWANCE`]): some of the engine cannot do without, and the
+//!   next poll point is near.
 //! * **Nothing** is refused while garbage is collected, because the engine would abort the process, nor outside of an
 //!   execution.
 //!

@@ -1,4 +1,4 @@
-//! What can be told of a source from its text alone, and how it is wrapped. Knows no engine.
+//! What the text of a source tells about it, and how it is wrapped. Knows no engine.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

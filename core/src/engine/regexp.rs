@@ -1,7 +1,7 @@
-//! Room for matching regular expressions. One that may have to go back keeps its places on a stack, and the engine cannot
-//! do without the memory for a larger one: a thread that found none would be lost (see [`crash`](super::crash)). So the
-//! linker leads the call that grows it through here (`--wrap`, see `build.rs`), and one for which there is no room fails,
-//! as one for a stack above the engine's own bound does.
+//! Memory for matching regular expressions. A match that may have to go back keeps its places on a stack, and the
+//! engine cannot do without the memory for a larger one: a thread that found none would be lost (see
+//! [`crash`](super::crash)). So the linker leads the call that grows the stack through here (`--wrap`, see `build.rs`).
+//! If there is no room the call fails, as it does for a stack above the engine's own bound.
 
 use std::ffi::c_void;
 

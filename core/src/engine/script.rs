@@ -1,10 +1,10 @@
 //! How a source is read: as a script, or as the body of an async function.
 //!
 //! An `auto` source that parses as a script is one, unless it uses `await` at its top level: there `await (x)` is a
-//! call of a function named await, which nobody means. Whether an `await` stands at the top level is asked of the
-//! parser itself: if every `await` is inside an async function, then the source still parses as a script with an
-//! operand put behind each (`await x+ (f)`). If not, one of them may also be a name, or no operator: it stands at the
-//! top level if the operand breaks the script, and not the body of an async function.
+//! call of a function named await, which nobody means. The parser itself decides whether an `await` stands at the top
+//! level: if every `await` is inside an async function, then the source still parses as a script with an operand put
+//! behind each (`await x+ (f)`). If not, one of them may also be a name, or no operator: it stands at the top level if
+//! the operand breaks the script, and does not break the body of an async function.
 
 use mozjs::context::{JSContext, RawJSContext};
 use mozjs::gc::MutableHandle;

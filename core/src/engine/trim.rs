@@ -1,9 +1,9 @@
 //! Memory that workers have freed and the C library keeps.
 //!
-//! It keeps a heap for each of several threads, and gives back only what is free at the end of one. What many workers
-//! have allocated and freed in turns would stay for ever: after 100 000 sources of all sizes, some hundred MiB. So the
-//! keeper asks it to give back all that is free. That takes a while, during which one heap after the other is locked;
-//! so it is done only when much may be had.
+//! The C library keeps a heap for each of several threads, and gives back only free memory at the end of one. Memory
+//! that many workers have allocated and freed in turns would stay for ever: after 100 000 sources of all sizes, some
+//! hundred MiB. So the keeper asks it to give back everything that is free. That takes a while, in which one heap after
+//! the other is locked, so it is done only when much can be gained.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;

@@ -1,5 +1,5 @@
-//! How an execution comes into the pool: checked on the caller's thread, before any lock is taken, and then put into the
-//! queue or refused at once.
+//! How an execution enters the pool: it is checked on the caller's thread, before any lock is taken, and then put into
+//! the queue or refused immediately.
 
 use std::sync::Arc;
 

@@ -25,10 +25,10 @@ const STACK_SIZE: usize = 2 * 1024 * 1024;
 
 /// Makes a [`Pool`] with callbacks. From [`Pool::builder`].
 ///
-/// Callbacks may run on several threads at once, except that those of one execution come one after the other, as do
-/// stats updates. They should return soon: one that blocks holds up its own execution, worker or successors, never
-/// the limits of others. In a callback, what would wait for the same pool ([`Pool::run`], [`Execution::wait`],
-/// [`Pool::shutdown`]) gives INVALID_STATE. A panic in a callback ends there.
+/// Callbacks may run on several threads at the same time, except that those of one execution come one after the other,
+/// as do stats updates. They should return soon: a callback that blocks holds up its own execution, worker or
+/// successors, but never the limits of others. In a callback, a call that would wait for the same pool ([`Pool::run`],
+/// [`Execution::wait`], [`Pool::shutdown`]) gives INVALID_STATE. A panic in a callback ends there.
 pub struct PoolBuilder {
     config: PoolConfig,
     callbacks: Callbacks,
@@ -57,7 +57,7 @@ impl PoolBuilder {
         PoolBuilder { patience, ..self }
     }
 
-    /// Is told of every worker that has left, on a thread of the pool.
+    /// Called for every worker that has left, on a thread of the pool.
     pub fn on_worker_recycled(mut self, callback: impl Fn(&WorkerRecycled) + Send + Sync + 'static) -> Self {
         self.callbacks.worker_recycled = Some(Box::new(callback));
         self

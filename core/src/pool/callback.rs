@@ -1,8 +1,9 @@
 //! Calling the host's code, and knowing when we are inside it.
 //!
-//! The host's code runs on a pool's threads and, for what it caused itself (cancelling, shutting down), on its own. In
-//! it, a call that waits for the same pool could wait for itself; so such calls look here first. A pool's own threads
-//! count as inside for all their life: the host's code also runs there when a closure of its is dropped.
+//! The host's code runs on a pool's threads and, for what it caused itself (cancelling, shutting down), on its own.
+//! There, a call that waits for the same pool could wait for itself, so such calls look here first. A pool's own
+//! threads count as inside for all their life, because the host's code also runs there when one of its closures is
+//! dropped.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,4 +1,4 @@
-//! The right to end one execution: the [`Completer`], of which there is one and which is used up by giving the outcome.
+//! The right to end one execution: the [`Completer`]. There is one, and giving the outcome uses it up.
 //!
 //! Whoever takes the completer out of the pool's state, under the pool's lock, is the only one who can end the
 //! execution: a worker that finishes, the supervisor on a timeout, a caller who cancels or shuts down. The others find

@@ -88,13 +88,13 @@ impl Execution {
         Ok(outcome)
     }
 
-    /// Ends the execution with CANCELLED. It returns at once and may be called at any time, any number of times, also
-    /// in callbacks.
+    /// Ends the execution with CANCELLED. It returns immediately, and may be called at any time, any number of times,
+    /// also in callbacks.
     ///
-    /// Waiting in the queue, the execution ends before this returns, and its completion callback runs on this thread:
-    /// before this returns too or, in a completion callback of the same pool, when that has returned. Running,
-    /// it ends as soon as its worker stops (or does not stop within a grace of 30 ms); should it finish first, that
-    /// outcome stays. Done, nothing happens.
+    /// A waiting execution ends before this returns, and its completion callback runs on this thread: before this
+    /// returns too or, inside a completion callback of the same pool, when that has returned. A running execution ends
+    /// as soon as its worker stops (or does not stop within a grace of 30 ms); if it finishes first, that outcome
+    /// stays. If it is done, nothing happens.
     ///
     /// # Errors
     ///

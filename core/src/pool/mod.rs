@@ -3,19 +3,20 @@
 //!
 //! # Who does what
 //!
-//! * The *caller's thread* validates a submission and puts it into the queue, or is refused at once.
+//! * The *caller's thread* validates a submission and puts it into the queue, or is refused immediately.
 //! * A worker's *driver* ([`driver`]) takes executions from the queue in order, runs them and delivers the outcomes.
 //! * The *supervisor* ([`supervisor`]) acts on time: deadlines, kills, idle workers, starts.
 //! * The *notifier* ([`notifier`]) calls the host for the supervisor, so that limits never wait for the host.
 //!
-//! All that is decided, is decided in one place, [`state`], under one lock that is held for about a microsecond and
-//! never while foreign code runs; [`deadlines`] is its part that deals with time. What follows from a decision is data
-//! ([`effects`]), which is done after the lock is released ([`perform`]). `README.md` in this folder has the map.
+//! Every decision is made in one place, [`state`], under one lock that is held for about a microsecond and never while
+//! foreign code runs. [`deadlines`] is its part that deals with time. What follows from a decision is data
+//! ([`effects`]), which is carried out after the lock is released ([`perform`]). `README.md` in this folder has the
+//! map.
 //!
 //! # An execution ends exactly once
 //!
-//! Its [`Completer`](completer::Completer) is in the queue, then with its worker's slot in the state. Whoever takes it out
-//! of there, under the lock, ends the execution: the driver that finishes, the supervisor on a timeout, the caller who
+//! Its [`Completer`](completer::Completer) is in the queue, then in its worker's slot in the state. Whoever takes it
+//! out, under the lock, ends the execution: the driver that finishes, the supervisor on a timeout, the caller who
 //! cancels or shuts down. It exists once and is used up, so the others have nothing left to end.
 //!
 //! # In what order it dies
@@ -101,7 +102,7 @@ impl Pool {
         &self.shared.config
     }
 
-    /// Submits a source and returns at once; the outcome comes through the [`Execution`].
+    /// Submits a source and returns immediately; the outcome comes through the [`Execution`].
     ///
     /// # Errors
     ///
@@ -113,8 +114,8 @@ impl Pool {
         self.submit_source(source.into(), options, None)
     }
 
-    /// Submits a source and returns at once; `on_complete` is called with the outcome, once, on the thread that made
-    /// it: one of the pool's, or one that cancels or shuts down. That may be before this returns.
+    /// Submits a source and returns immediately. `on_complete` is called with the outcome, once, on the thread that
+    /// made it: one of the pool's, or one that cancels or shuts down. That may be before this returns.
     ///
     /// # Errors
     ///
@@ -149,12 +150,12 @@ impl Pool {
         self.submit(source, options)?.into_outcome()
     }
 
-    /// Compiles a source without running it, and waits for that: it takes a place in the queue, the time that the pool's
-    /// limits allow, and counts as an execution. Of `options` only the kind, the filename and the limits matter. To run
-    /// the [`Script`], pass it in place of a source.
+    /// Compiles a source without running it, and waits for that. It takes a place in the queue and the time that the
+    /// pool's limits allow, and counts as an execution. Of `options` only the kind, the filename and the limits matter.
+    /// To run the [`Script`], pass it in place of a source.
     ///
-    /// Workers also keep compiled what comes twice as a plain source. A script is kept from the first time on, and its
-    /// syntax errors are known before it is run.
+    /// Workers also keep a plain source compiled when it comes twice. A script is kept from the first time on, and its
+    /// syntax errors are known before it runs.
     ///
     /// # Errors
     ///
@@ -166,8 +167,8 @@ impl Pool {
         execution.into_outcome()?.result.clone().map(|_| script)
     }
 
-    /// Compiles a source as [`Pool::compile`] does, and returns at once: the execution succeeds, with undefined, if the
-    /// source compiles. `on_complete` is called as for [`Pool::submit_with`].
+    /// Compiles a source as [`Pool::compile`] does, and returns immediately: the execution succeeds, with undefined, if
+    /// the source compiles. `on_complete` is called as for [`Pool::submit_with`].
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! How long things may take, and what is measured to tell whether they take too long: [`Patience`] of the pool with its
-//! workers, the [`Kill`] of an execution, the [`CpuWatch`] over its CPU time. Told what time it is, as all of the state.
+//! How long things may take, and how we tell that they take too long: the pool's [`Patience`] with its workers, the
+//! [`Kill`] of an execution, the [`CpuWatch`] over its CPU time. Like all of the state, it is told what time it is.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,13 +1,13 @@
-//! Doing what a transition wants done: [`Effects::perform`].
+//! Carries out what a transition wants done: [`Effects::perform`].
 //!
 //! The host's code runs on the thread that made the transition, except for the supervisor's: it must never wait for
 //! the host, so it hands such code to the notifier.
 //!
-//! What the host is told may make more happen: a completion callback that cancels another execution ends it on the same
-//! thread. To tell of that at once would be a call inside of a call, and a chain of them has no end that the stack could
-//! bear. So a thread that is telling the host of a pool already puts what comes after it, and tells it when the host has
-//! returned. Only for one and the same pool: who waits for another pool inside of a callback waits for what that one has
-//! to tell.
+//! Telling the host something may make more happen: a completion callback that cancels another execution ends it on the
+//! same thread. Telling that immediately would be a call inside a call, and a chain of them has no end that the stack
+//! could bear. So a thread that is already telling the host of a pool puts the news after it, and tells it when the
+//! host has returned. This holds only for one and the same pool: a caller that waits for another pool inside a callback
+//! waits for the news of that one.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;

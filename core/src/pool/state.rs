@@ -321,8 +321,8 @@ impl State {
         }
     }
 
-    /// A worker gives an execution back of which nothing was run, because it is of no use any more. What is left of it is
-    /// returned, to be dropped outside of the lock.
+    /// A worker that is no longer usable gives back an execution of which nothing was run. The rest of the execution is
+    /// returned, for the caller to drop outside the lock.
     pub(super) fn give_back(
         &mut self,
         worker: u64,

@@ -12,7 +12,7 @@ use crate::sandbox::{Parts, SandboxPart};
 
 /// A snapshot of a pool, at one moment: the numbers fit each other.
 ///
-/// It costs the same however much waits or runs; no worker is asked.
+/// It costs the same however much waits or runs, and does not involve the workers.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct PoolStats {
@@ -20,7 +20,7 @@ pub struct PoolStats {
     pub workers: WorkerCounts,
     /// Workers that run an execution: the same as `workers.executing`.
     pub active_workers: usize,
-    /// Executions that wait for a worker, those included that a free worker is about to take.
+    /// Executions that wait for a worker, including those that a free worker is about to take.
     pub queue_depth: usize,
     /// Tool calls that reached the pool.
     pub tool_calls: u64,
@@ -41,8 +41,7 @@ pub struct PoolStats {
     pub uptime: Duration,
     /// Where the workers run.
     pub isolation: Isolation,
-    /// Parts of the sandbox of worker processes that could not be had; empty for workers that are threads, which have
-    /// none.
+    /// Parts of the sandbox that worker processes lack; empty for workers that are threads, which have none.
     pub sandbox_missing: Vec<SandboxPart>,
     /// Executions whose worker process the kernel has killed for a system call that the sandbox forbids.
     pub sandbox_violations: u64,

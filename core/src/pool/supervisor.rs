@@ -1,9 +1,9 @@
 //! The supervisor: the one thread that acts because time has passed. It enforces deadlines, asks again where a kill has
-//! not helped, sets workers aside, expires what waits, stops idle workers, and makes the threads of new ones (so that
-//! they inherit nothing from whichever thread submits). What is due, [`State::tick`] knows; it sleeps until then or
-//! until it is poked.
+//! not helped, sets workers aside, expires waiting executions, stops idle workers, and makes the threads of new ones
+//! (so they inherit nothing from the thread that submits). [`State::tick`] knows what is due; the supervisor sleeps
+//! until then or until it is poked.
 //!
-//! Limits hold only as long as it is prompt. So it never runs the host's code (the notifier does), and waits for
+//! The limits depend on a prompt supervisor. So it never runs the host's code (the notifier does), and waits for
 //! nothing but its own alarm.
 //!
 //! [`State::tick`]: super::state::State::tick

@@ -9,19 +9,19 @@ use super::stats::Traffic;
 use crate::execution::{ConsoleHandler, ConsoleLine, ExecutionOptions, ToolCall, ToolError, ToolHandler};
 use crate::sync::{Mutex, lock};
 
-/// The tools of a pool. Executions share the set that they were submitted with: one that is shared is copied before it is
-/// changed.
+/// The tools of a pool. Executions share the set that they were submitted with; a shared set is copied before it
+/// changes.
 #[derive(Clone, Default)]
 pub(super) struct Tools {
-    /// Answers what no named tool does.
+    /// Answers the calls that no named tool answers.
     pub catch_all: Option<ToolHandler>,
     named: BTreeMap<String, ToolHandler>,
-    /// Made when they are asked for, once for each set.
+    /// Made on demand, once for each set.
     names: OnceLock<Arc<[String]>>,
 }
 
 impl Tools {
-    /// Adds a tool and gives the one of the same name whose place it takes.
+    /// Adds a tool and gives back the one of the same name that it replaces.
     pub(super) fn insert(&mut self, name: String, handler: ToolHandler) -> Option<ToolHandler> {
         self.names.take();
         self.named.insert(name, handler)
@@ -47,7 +47,7 @@ impl Tools {
     }
 }
 
-/// What one execution reaches of its host.
+/// What one execution can reach of its host.
 pub(super) struct ExecutionHost {
     pool: u64,
     traffic: Arc<Traffic>,
@@ -55,7 +55,7 @@ pub(super) struct ExecutionHost {
     /// Instead of the pool's tools.
     tool_handler: Option<ToolHandler>,
     on_console: Option<ConsoleHandler>,
-    /// The lines so far, where they are collected.
+    /// The lines so far, if they are collected.
     console: Option<Mutex<Vec<ConsoleLine>>>,
     tool_calls: AtomicU32,
     console_calls: AtomicU32,
@@ -63,7 +63,7 @@ pub(super) struct ExecutionHost {
 }
 
 impl ExecutionHost {
-    /// Of an execution in this pool. What its options do not have, these tools do and this handler of console lines.
+    /// For an execution in this pool. These tools and this console handler stand in for what its options lack.
     pub(super) fn new(
         pool: u64,
         traffic: Arc<Traffic>,
@@ -84,7 +84,7 @@ impl ExecutionHost {
         }
     }
 
-    /// The execution has its outcome: what its worker may still say goes nowhere.
+    /// The execution has its outcome: anything that its worker may still say is dropped.
     pub(super) fn end(&self) {
         self.ended.store(true, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! What a submission must look like to be admitted. Checked on the caller's thread, before any lock is taken.
+//! What a submission must look like to be admitted. It is checked on the caller's thread, before any lock is taken.
 
 use crate::config::{ExecutionLimits, PoolConfig};
 use crate::error::{Error, Message};

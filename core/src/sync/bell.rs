@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::{Condvar, MutexGuard, wait_until};
 
-/// How a thread is woken that waits for a change of what a lock guards. Whoever makes the change holds the lock for it, and
+/// Wakes a thread that waits for a change of what a lock guards. Whoever makes the change holds the lock for it, and
 /// rings afterwards, without the lock.
 #[derive(Default)]
 pub(crate) struct Bell {
@@ -25,7 +25,7 @@ impl Bell {
         }
     }
 
-    /// From here on [`Bell::rung`] is false until somebody rings. To be called with the lock.
+    /// From here on [`Bell::rung`] is false until somebody rings. Call it with the lock.
     pub(crate) fn hush(&self) {
         self.rung.store(false, Ordering::Relaxed);
     }

@@ -3,22 +3,22 @@
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long it is watched for what is to come before a thread sleeps: about what it costs to wake it.
+/// How long a thread watches before it sleeps: about what it costs to wake it.
 const WATCH: Duration = Duration::from_micros(50);
-/// Time of it in which the core is not offered to others.
+/// How much of that time the thread keeps its core to itself.
 const WATCH_ALONE: Duration = Duration::from_micros(5);
-/// Vain watches in a row after which one in so many is tried.
+/// Failed watches in a row after which only one in so many is tried.
 const MAX_MISSES: u32 = 3;
 const RETRY: u32 = 256;
 
 /// Threads of this process that watch.
 static WATCHING: AtomicUsize = AtomicUsize::new(0);
 
-/// Whether to watch for a moment before sleeping, at one place where threads wait: to sleep and be woken costs more than
-/// most small executions. It is done as long as it helps there, and by fewer threads than there are cores.
+/// Whether to watch for a moment before sleeping, at one place where threads wait. Sleeping and being woken costs more
+/// than most small executions. Threads watch as long as it helps there, and fewer of them than there are cores.
 #[derive(Default)]
 pub(crate) struct Watch {
-    /// Times in a row that it did not help, or was not tried.
+    /// How many times in a row watching did not help, or was not tried.
     misses: AtomicU32,
 }
 
@@ -36,8 +36,8 @@ impl Watch {
     }
 }
 
-/// How many cores there are for this process. To find out takes system calls that a closed worker process cannot make, so
-/// it is asked before.
+/// How many cores this process has. Finding out takes system calls that a closed worker process cannot make, so it is
+/// asked before.
 pub(crate) fn cores() -> usize {
     static CORES: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
     *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, |cores| cores.get()))

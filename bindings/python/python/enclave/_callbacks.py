@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Callbacks:
-    """Knows which code runs inside a pool's callback, where waiting for the same pool could be waiting for oneself."""
+    """Knows which code runs inside a pool's callback, where waiting for the same pool could mean waiting for itself."""
 
     def __init__(self) -> None:
         self.thread: int | None = None
@@ -57,7 +57,7 @@ _INSIDE: contextvars.ContextVar[tuple[_Mark, ...]] = contextvars.ContextVar("enc
 
 @contextlib.contextmanager
 def inside(callbacks: Callbacks) -> Iterator[None]:
-    """Mark what runs in this context, and in tasks made in it, as inside a callback of the pool until this ends."""
+    """Mark code in this context, and in tasks made in it, as inside a callback of the pool until this ends."""
     mark = _Mark(callbacks)
     _INSIDE.set((*_INSIDE.get(), mark))
     try:

@@ -165,7 +165,7 @@ def integer(value: int) -> str:
 
 
 def jsonable(value: Any) -> Any:
-    """Put a value into JSON, which knows less: as the library's own JSON form does."""
+    """Put a value into JSON, which cannot express everything, as the library's own JSON form does."""
     match value:
         case enclave.Undefined():
             return None
@@ -216,7 +216,7 @@ def _print_line(line: enclave.ConsoleLine) -> None:
 
 
 def _reader_is_gone() -> int:
-    """Give the exit code of a command that SIGPIPE ends; what is left in the buffer goes nowhere."""
+    """Give the exit code of a command that SIGPIPE ends; the rest of the buffer is dropped."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
@@ -260,7 +260,7 @@ def run_command(options: argparse.Namespace) -> int:
 
 
 def _wait(execution: enclave.Execution) -> enclave.Outcome:
-    """Wait for the outcome; on a terminal, tell how long that has been."""
+    """Wait for the outcome; on a terminal, show how long that has taken."""
     show = sys.stderr.isatty()
     started = time.monotonic()
     try:
@@ -315,7 +315,7 @@ def repl_command(options: argparse.Namespace) -> int:
 
 
 def _evaluate(pool: enclave.Pool, lines: list[str], *, more: bool) -> bool:
-    """Run an input and print its value; with `more`, whether it is not finished and so was not run."""
+    """Run an input and print its value; with `more`, tell whether it is unfinished and so was not run."""
     if not any(line.strip() for line in lines):
         return False
     try:

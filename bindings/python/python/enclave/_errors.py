@@ -109,7 +109,7 @@ class UnsupportedError(EnclaveError, RuntimeError):
 
 
 class ScriptError(EnclaveError):
-    """The script itself has failed: it does not parse, throws, waits for ever or gives what cannot be copied."""
+    """The script itself has failed: it does not parse, throws, waits for ever, or its result cannot be copied."""
 
 
 class _InSource:
@@ -162,9 +162,9 @@ class JSSyntaxError(_InSource, ScriptError, SyntaxError):
 
 
 class JSException(_InSource, ScriptError):
-    """A script has thrown, and not caught; with name, message, code, JavaScript stack, line and column.
+    """A script has thrown and nothing caught it; with name, message, code, JavaScript stack, line and column.
 
-    `name` and `message` are those of the JavaScript error; of a thrown value that is no `Error`, its type and text.
+    `name` and `message` are those of the JavaScript error; if the thrown value is no `Error`, its type and text.
     If the error came from a tool, the tool's own exception is the `__cause__`.
     """
 
@@ -183,7 +183,7 @@ class UnsettledError(ScriptError):
 
 
 class ResultNotTransferableError(ScriptError):
-    """The result has no copy; `path` says where what is in the way stands, such as `result.items[3]`."""
+    """The result cannot be copied; `path` leads to the value in the way, such as `result.items[3]`."""
 
     status = Status.RESULT_NOT_TRANSFERABLE
     _fields = ("path",)
@@ -194,7 +194,7 @@ class ResultNotTransferableError(ScriptError):
 
 
 class LimitError(EnclaveError):
-    """A limit has ended the execution. Script could not catch that."""
+    """A limit has ended the execution. The script could not catch that."""
 
 
 class ExecutionTimeoutError(LimitError, TimeoutError):
@@ -330,7 +330,7 @@ _CUT = 120
 
 
 def caret(source_line: str, column: int | None) -> int | None:
-    """Give the index of a column (from 1, in UTF-16 units) in a source line; None where it cannot be told."""
+    """Give the index of a column (from 1, in UTF-16 units) in a source line; None if it is unknown."""
     if column is None or column < 1:
         return None
     if column > _CUT // 2 and (len(source_line) >= _CUT or column + len(source_line) > _CUT + _CUT // 2):

@@ -39,7 +39,7 @@ _numbers = itertools.count(1)
 
 
 class Dispatcher:
-    """What a pool and the thread of its events share. It does not hold the pool, which can so be forgotten."""
+    """What a pool and its event thread share. It does not hold the pool, so the pool can be collected."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class Dispatcher:
                 guarded("the end of an execution", functools.partial(flight.lose, lost))
 
     def handle_batch(self) -> bool:
-        """Handle some events; a function of its own, so that nothing of them is kept while the next are waited for."""
+        """Handle some events. It is a function of its own so that none of them is kept while waiting for the next."""
         try:
             batch = self.events.wait()
         except BaseException:
@@ -183,7 +183,7 @@ def _deliver_on(loop: asyncio.AbstractEventLoop, deliveries: list[Callable[[], N
 
 
 def _deliver_all(deliveries: list[Callable[[], None]]) -> None:
-    """Deliver on a loop of the user, on which also Ctrl-C may arrive."""
+    """Deliver on a loop of the user, where Ctrl-C may arrive too."""
     interrupt: BaseException | None = None
     for deliver in deliveries:
         try:
@@ -200,7 +200,7 @@ _dispatchers: weakref.WeakSet[Dispatcher] = weakref.WeakSet()
 
 
 def close_at_exit(dispatcher: Dispatcher) -> None:
-    """End a pool before the interpreter goes; what runs in it ends as POOL_CLOSED."""
+    """End a pool before the interpreter exits; running executions end as POOL_CLOSED."""
     _dispatchers.add(dispatcher)
 
 

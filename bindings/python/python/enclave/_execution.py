@@ -38,7 +38,7 @@ class Execution(concurrent.futures.Future[Any]):
     def cancel(self) -> bool:
         """End the execution with CANCELLED; False if it has ended already.
 
-        Returns at once. Should it finish first, that outcome stays.
+        Returns immediately. If the execution finishes first, that outcome stays.
         """
         self._callbacks.check_forked()
         if self.done() or self._native is None:
@@ -51,7 +51,7 @@ class Execution(concurrent.futures.Future[Any]):
         return self.done() and isinstance(super().exception(), ExecutionCancelledError)
 
     def result(self, timeout: float | None = None) -> Any:
-        """Wait for the value, at most so many seconds (then a `TimeoutError`); raises what the execution ended in."""
+        """Wait for the value, at most this many seconds (then a `TimeoutError`); raises the execution's error."""
         self._check("result")
         self._arrive(timeout)
         return super().result()
@@ -62,7 +62,7 @@ class Execution(concurrent.futures.Future[Any]):
         return self._arrive(timeout)
 
     def outcome(self, timeout: float | None = None) -> Outcome:
-        """Wait for the end, and give the value or error with stats and, if they were collected, console lines."""
+        """Wait for the end; give the value or error with stats and, if they were collected, console lines."""
         self._check("outcome")
         error = self._arrive(timeout)
         if error is not None and (self._raw is None or not isinstance(error, EnclaveError)):
@@ -72,7 +72,7 @@ class Execution(concurrent.futures.Future[Any]):
         return make_outcome(self._raw, None if error is not None else super().result(), error)
 
     def _arrive(self, timeout: float | None) -> BaseException | None:
-        """Wait for the end; what takes too long is Python's own TimeoutError also where futures have another."""
+        """Wait for the end; too long a wait raises Python's own TimeoutError, even where futures have another."""
         try:
             return super().exception(timeout)
         except concurrent.futures.TimeoutError:

@@ -1,4 +1,4 @@
-"""Executions that are on their way, and the answers to their tool calls."""
+"""Executions under way, and the answers to their tool calls."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TOOL_RESULT = "TOOL_RESULT"
 
 
 class Flight:
-    """An execution that is on its way: what its events need of Python."""
+    """An execution under way, with everything that its events need in Python."""
 
     __slots__ = (
         "_background",
@@ -140,7 +140,7 @@ class Flight:
         make: Callable[[], Awaitable[Any]],
         awaitable: Awaitable[Any] | None,
     ) -> None:
-        """Begin an async tool; `awaitable` is what there is already of it, and must not be left unawaited."""
+        """Begin an async tool; `awaitable` is its coroutine if there is one already, and must not stay unawaited."""
         with self._lock:
             if self._stopped:
                 _close(awaitable)
@@ -175,7 +175,7 @@ class Flight:
                 self._resolve(call, result)
 
     def _resolve(self, call: _enclave.ToolCall, result: Any) -> None:
-        """Answer a call. A result that no script can have is a fault of the tool: of it, a script learns no more."""
+        """Answer a call. A result that no script can have is a fault of the tool; the script learns no more of it."""
         try:
             call.resolve(result)
         except BaseException as error:  # noqa: BLE001, the result's own code
@@ -223,7 +223,7 @@ class Flight:
         self.stop()
 
     def end(self, raw: _enclave.Outcome) -> EnclaveError | None:
-        """Take note of the outcome, and give its error, with the tool's exception that it comes from.
+        """Record the outcome, and give its error, with the tool's exception that caused it.
 
         Tools that the script has not waited for run on, unless the execution was ended from outside.
         """
@@ -253,7 +253,7 @@ class _Failure:
     cause: BaseException
 
     def is_seen_in(self, error: JSException) -> bool:
-        """Whether an exception of the script is this one; the engine cuts long messages."""
+        """Whether an exception of the script is this one; the engine cuts off long messages."""
         if error.name != self.name or (self.code == TOOL_RESULT and error.code != TOOL_RESULT):
             return False
         seen = error.message
@@ -261,7 +261,7 @@ class _Failure:
 
 
 def _close(awaitable: object) -> None:
-    """Close a coroutine that may not have been awaited, which would be warned of."""
+    """Close a coroutine that may not have been awaited, so that Python does not warn about it."""
     try:
         if inspect.iscoroutine(awaitable):
             awaitable.close()

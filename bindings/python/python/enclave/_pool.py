@@ -69,14 +69,15 @@ class Pool:
 
     * `tools`: functions that scripts may call, by name; see `Pool.tool`.
     * `tool_handler`: `handler(name, argument)` answers the calls that no tool does; it may be async.
-    * `on_console`: gets every `ConsoleLine` of scripts, or is a `logging.Logger` that they go to. Without it they go
-      nowhere.
+    * `on_console`: gets every `ConsoleLine` of scripts, or is a `logging.Logger` that logs them. Without it they are
+      dropped.
     * `on_worker_recycled`: gets a `WorkerRecycled` for every worker that has left.
     * `on_stats_update`: gets the `PoolStats` every `stats_interval`.
-    * `tool_threads`: how many sync tools may run at once; default 32.
+    * `tool_threads`: how many sync tools may run at the same time; default 32.
 
-    Callbacks run one after the other on a thread of the pool, and should return soon. What they raise is reported
-    through `sys.unraisablehook`. In a callback or tool, what would wait for the same pool raises `InvalidStateError`.
+    Callbacks run one after the other on a thread of the pool, and should return soon. Their exceptions are reported
+    through `sys.unraisablehook`. In a callback or tool, a call that would wait for the same pool raises
+    `InvalidStateError`.
     """
 
     def __init__(
@@ -118,7 +119,7 @@ class Pool:
     def run(self, source: str | Script, **options: Unpack[ExecutionOptions]) -> Any:
         """Run a source or a compiled `Script`, and give its value.
 
-        Raises a subclass of `EnclaveError` for whatever else it ends in. Options are `globals`, `filename`, `kind`,
+        Raises a subclass of `EnclaveError` for any other outcome. Options are `globals`, `filename`, `kind`,
         `tools`, `tool_handler`, `on_console` and all limits of an execution, such as `timeout`; see `ExecutionOptions`.
         Ctrl-C cancels the execution and raises `KeyboardInterrupt`.
         """
@@ -134,7 +135,7 @@ class Pool:
     def run_detailed(self, source: str | Script, **options: Unpack[ExecutionOptions]) -> Outcome:
         """Run a source and give its `Outcome`: value or error, stats, and the console lines.
 
-        Raises only where there is no execution, as `submit` does.
+        Raises only if there is no execution, as `submit` does.
         """
         self._dispatcher.callbacks.check_may_wait("Pool.run_detailed", "use run_async or submit")
         raw, error = self._run(source, {"collect_console": True, **options})
@@ -158,7 +159,7 @@ class Pool:
         return make_outcome(raw, None if error is not None else raw.value(), error)
 
     def submit(self, source: str | Script, **options: Unpack[ExecutionOptions]) -> Execution:
-        """Submit a source and return at once; the `Execution` is a future of the value.
+        """Submit a source and return immediately; the `Execution` is a future of the value.
 
         Raises `QueueFullError` if there is no place, `PoolClosedError` after the end, `InvalidArgumentError` for an
         option, and `MessageTooLargeError` for a source or globals above `max_message_size`. Async tools run on the
@@ -179,7 +180,7 @@ class Pool:
         return_exceptions: bool = False,
         **options: Unpack[ExecutionOptions],
     ) -> list[Any]:
-        """Run a source once for every input, which it has as the global `name`; give the values in order.
+        """Run a source once for every input, which is its global `name`; give the values in order.
 
         As many executions are on their way as keep the workers busy, so `inputs` may be endless in length, and a full
         queue is waited for. `progress(done, total)` is called on this thread after each end; `total` is None if
@@ -238,13 +239,13 @@ class Pool:
     def compile(
         self, source: str, *, filename: str | None = None, kind: SourceKind = "auto", **limits: Unpack[Limits]
     ) -> Script:
-        """Compile a source without running it, and give it as a `Script` to be run any number of times.
+        """Compile a source without running it, and give it as a `Script` to run any number of times.
 
-        It waits for that: it takes a place in the queue and the time that the limits allow, and counts as an execution.
+        This waits. It takes a place in the queue and the time that the limits allow, and counts as an execution.
         Raises `JSSyntaxError` for a source that does not compile, and otherwise what `run` does.
 
-        Workers also keep compiled what comes twice as a plain source. A script is kept from the first time on, and its
-        syntax errors are known before it is run.
+        Workers also keep a plain source compiled when it comes twice. A script is kept from the first time on, and its
+        syntax errors are known before it runs.
         """
         self._dispatcher.callbacks.check_may_wait("Pool.compile", "use compile_async")
         check_names("compile", cast("dict[str, Any]", limits), LIMITS)
@@ -308,7 +309,7 @@ class Pool:
     # --- Watching
 
     def stats(self) -> PoolStats:
-        """Give a snapshot of what the pool does and has done; it costs little, as no worker is asked."""
+        """Give a snapshot of what the pool does and has done; it costs little and does not involve the workers."""
         self._dispatcher.callbacks.check_forked()
         return pool_stats(self._dispatcher.native.stats())
 
@@ -340,9 +341,9 @@ class Pool:
     # --- The end
 
     def shutdown(self, timeout: Seconds | None = None) -> None:
-        """Refuse further submissions, end what waits, let what runs finish for at most `timeout`, and then end it.
+        """Refuse submissions, end waiting executions, give running ones `timeout` to finish, and then end them.
 
-        What is ended so raises `PoolClosedError`. None: the pool's `graceful_shutdown_timeout`. When this returns,
+        Executions ended so raise `PoolClosedError`. None: the pool's `graceful_shutdown_timeout`. When this returns,
         every execution has its outcome, and the workers are gone. It may be called again.
         """
         self._dispatcher.callbacks.check_may_wait("Pool.shutdown", "call it outside of callbacks and tools")
@@ -484,11 +485,11 @@ class Pool:
 
 
 class Script:
-    """A compiled source, to be run any number of times. From `Pool.compile`.
+    """A compiled source, to run any number of times. From `Pool.compile`.
 
     The methods are those of the pool without the source; name and kind are those that it was compiled with. It never
-    changes, and may be used from any thread, and in place of a source by any pool. Each worker that runs it compiles it
-    once and keeps what it made, as far as there is place: a 32nd of its memory limit for all that it keeps.
+    changes. Any thread may use it, and any pool takes it in place of a source. Each worker that runs it compiles it
+    once and keeps the result as far as there is room: a 32nd of its memory limit for all that it keeps.
     """
 
     def __init__(
@@ -541,7 +542,7 @@ def _native(source: str | Script) -> str | _enclave.Script:
 
 
 def _worker() -> Path | None:
-    """Give the executable that this package brings, unless the environment names one (which the core looks for)."""
+    """Give the executable in this package, unless the environment names one (which the core looks for)."""
     worker = Path(__file__).parent / "_bin" / "enclave-worker"
     return worker if "ENCLAVE_WORKER" not in os.environ and worker.exists() else None
 

@@ -26,7 +26,7 @@ def report_exception(what: str, error: BaseException) -> None:
 
 
 def guarded(what: str, action: Callable[[], Any], otherwise: Any = None) -> Any:
-    """Do something in which the user's code runs on a thread of ours; what it raises is reported."""
+    """Guard a block in which the user's code runs on a thread of ours; what it raises is reported."""
     try:
         return action()
     except BaseException as error:  # noqa: BLE001, the thread must go on

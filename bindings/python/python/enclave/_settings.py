@@ -28,7 +28,7 @@ ToolHandler = Callable[[str, Any], Any]
 
 
 class Limits(TypedDict, total=False):
-    """Limits of an execution. A pool has them for all, and an execution may bring its own.
+    """Limits of an execution. A pool sets them for all executions, and an execution may bring its own.
 
     Durations are seconds or `timedelta`.
     """
@@ -125,7 +125,7 @@ class Presets:
 
 
 def check_names(call: str, given: Mapping[str, Any], known: frozenset[str]) -> None:
-    """Raise what Python raises for a keyword that a call does not have, with the nearest that it has."""
+    """Raise the error that Python raises for an unknown keyword, with the nearest known one."""
     for name in given:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)

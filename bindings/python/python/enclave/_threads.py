@@ -19,7 +19,7 @@ _ATTEMPTS = 100
 
 
 class ToolThreads:
-    """Daemon threads that run sync tools, at most so many.
+    """Daemon threads that run sync tools, up to a maximum.
 
     `concurrent.futures` would do, but its threads are waited for when the interpreter exits, however long
     a tool blocks.

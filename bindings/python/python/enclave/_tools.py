@@ -46,7 +46,7 @@ class AnyTool:
 
 
 class Tools:
-    """The tools of an execution: what it brings comes before what its pool has."""
+    """The tools of an execution: its own come before those of its pool."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Tools:
 
 
 def is_async(tool: Callable[[Any], Any]) -> bool:
-    """Whether a call gives a coroutine, as far as that can be told without calling."""
+    """Whether a call gives a coroutine, as far as one can tell without calling."""
     function = tool.function if isinstance(tool, Tool | AnyTool) else tool
     call = getattr(type(function), "__call__", None)  # noqa: B004, an object whose call is async
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)

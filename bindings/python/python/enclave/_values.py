@@ -13,7 +13,7 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 @final
 class Undefined:
-    """The type of `undefined`, of which there is one instance. It is false, and equal to itself alone."""
+    """The type of `undefined`, of which there is one instance. It is false, and equal only to itself."""
 
     __slots__ = ()
     _instance: Undefined | None = None
@@ -44,7 +44,7 @@ undefined: Final = Undefined()
 
 @dataclass(frozen=True)
 class JSError:
-    """A JavaScript `Error` as a value: what a script returned or gave to a tool, not what it has thrown.
+    """A JavaScript `Error` as a value that a script returned or gave to a tool, not one that it has thrown.
 
     Into a script it goes as an `Error` of the type that the name says, with message and code.
     """
@@ -84,9 +84,9 @@ class JSBigInt(int):
 
 
 class JSMap(list[tuple[Any, Any]]):
-    """The entries of a `Map` that `dict` cannot hold, as its keys are not hashable, or equal in Python alone.
+    """The entries of a `Map` that `dict` cannot hold, because its keys are not hashable, or equal only in Python.
 
-    Into a script a JSMap always goes as a `Map`, also one with text as keys.
+    In a script a JSMap is always a `Map`, even with text as keys.
     """
 
     def __repr__(self) -> str:
@@ -94,9 +94,9 @@ class JSMap(list[tuple[Any, Any]]):
 
 
 class JSSet(list[Any]):
-    """The elements of a `Set` that `set` cannot hold, as they are not hashable, or equal in Python alone.
+    """The elements of a `Set` that `set` cannot hold, because they are not hashable, or equal only in Python.
 
-    Into a script a JSSet goes as a `Set`, in its order.
+    In a script a JSSet is a `Set`, in its order.
     """
 
     def __repr__(self) -> str:

@@ -1,9 +1,9 @@
 //! The frames between a pool and a worker process: the same messages as those of a worker thread, written as CBOR, each
 //! after its length in four bytes (little-endian).
 //!
-//! Either side reads what the other wrote with the decoders here, which bound every length, refuse what is not in the
-//! table of the frame, and allocate no more than a small multiple of what has arrived. The pool takes its worker for
-//! hostile: what a frame *means* it checks in [`process`](super::process).
+//! Either side reads what the other wrote with the decoders here. They bound every length, refuse anything that is not
+//! in the table of the frame, and allocate no more than a small multiple of what has arrived. The pool treats its
+//! worker as hostile: [`process`](super::process) checks what a frame *means*.
 
 mod end;
 mod execute;

@@ -1,4 +1,4 @@
-//! What a pool makes of the words of a worker, without a process: for tests of it.
+//! Lets a pool hear a worker's words without a process, for tests.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! How a worker process is started, and told what it is to be.
+//! How a worker process is started, and how it learns its settings.
 
 use std::fs::OpenOptions;
 use std::io;
