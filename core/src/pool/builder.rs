@@ -28,7 +28,7 @@ const STACK_SIZE: usize = 2 * 1024 * 1024;
 /// Callbacks may run on several threads at the same time, except that those of one execution come one after the other,
 /// as do stats updates. They should return soon: a callback that blocks holds up its own execution, worker or
 /// successors, but never the limits of others. In a callback, a call that would wait for the same pool ([`Pool::run`],
-/// [`Execution::wait`], [`Pool::shutdown`]) gives INVALID_STATE. A panic in a callback ends there.
+/// [`Execution::wait`](crate::Execution::wait), [`Pool::shutdown`]) gives INVALID_STATE. A panic in a callback ends there.
 pub struct PoolBuilder {
     config: PoolConfig,
     callbacks: Callbacks,
@@ -69,14 +69,15 @@ impl PoolBuilder {
         self
     }
 
-    /// Receives the console lines of executions that have no [`on_console`](ExecutionOptions::on_console) of their own.
+    /// Receives the console lines of executions that have no [`on_console`](crate::ExecutionOptions::on_console) of their
+    /// own.
     pub fn on_console(mut self, handler: ConsoleHandler) -> Self {
         self.callbacks.console = Some(handler);
         self
     }
 
     /// Answers tool calls that no named tool answers, of executions that have no
-    /// [`tool_handler`](ExecutionOptions::tool_handler) of their own.
+    /// [`tool_handler`](crate::ExecutionOptions::tool_handler) of their own.
     pub fn tool_handler(mut self, handler: ToolHandler) -> Self {
         self.tools.catch_all = Some(handler);
         self

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use rustix::net::{SendFlags, send};
 
-use super::conversation::Outgoing;
 use super::reaped::Handle;
 use crate::contract::{Control, KillReason};
 use crate::error::Error;
@@ -27,6 +26,19 @@ pub(super) struct Channel {
     /// There is something in the outbox.
     calling: AtomicBool,
     state: Mutex<ChannelState>,
+}
+
+/// A frame to be sent.
+pub(super) struct Outgoing {
+    pub(super) bytes: Vec<u8>,
+    /// Bytes that it holds, as the answer to a tool call, until it is sent.
+    pub(super) held: u64,
+}
+
+impl From<Vec<u8>> for Outgoing {
+    fn from(bytes: Vec<u8>) -> Self {
+        Outgoing { bytes, held: 0 }
+    }
 }
 
 #[derive(Default)]

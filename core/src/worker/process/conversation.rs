@@ -8,7 +8,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, send};
 
-use super::channel::Channel;
+use super::channel::{Channel, Outgoing};
 use super::checks::{Trouble, check};
 use crate::worker::buffer::{Buffer, CHUNK};
 use crate::worker::frame;
@@ -23,19 +23,6 @@ pub(super) struct Conversation {
     sent: usize,
     /// Bytes that answers held which are sent now.
     pub(super) answered: u64,
-}
-
-/// A frame to be sent.
-pub(super) struct Outgoing {
-    pub(super) bytes: Vec<u8>,
-    /// Bytes that it holds, as the answer to a tool call, until it is sent.
-    pub(super) held: u64,
-}
-
-impl From<Vec<u8>> for Outgoing {
-    fn from(bytes: Vec<u8>) -> Self {
-        Outgoing { bytes, held: 0 }
-    }
 }
 
 impl Conversation {
