@@ -10,20 +10,28 @@ import (
 	"github.com/enclave/enclave/bindings/go/internal/capi"
 )
 
-// Isolation says where workers run.
+// Isolation says where workers run. Its numbers are not those of the C interface, where thread is 0.
 type Isolation int
 
 // Where workers run.
 const (
+	// IsolationDefault is what the preset has: processes, in all presets.
+	IsolationDefault Isolation = iota
 	// IsolationThread is a thread of this process.
-	IsolationThread Isolation = 0
+	IsolationThread
 	// IsolationProcess is a sandboxed child process.
-	IsolationProcess Isolation = 1
+	IsolationProcess
 )
 
-// String is "thread" or "process".
+// isolationOf is the Isolation of a number of the library.
+func isolationOf(number int64) Isolation { return IsolationThread + Isolation(number) }
+
+// number is the library's number. IsolationDefault has none, and gives 0.
+func (i Isolation) number() int64 { return max(int64(i-IsolationThread), 0) }
+
+// String is "default", "thread" or "process".
 func (i Isolation) String() string {
-	return nameOr(nameIn(int(i), "thread", "process"), "Isolation", int32(i))
+	return nameOr(nameIn(int(i), "default", "thread", "process"), "Isolation", int32(i))
 }
 
 // MarshalText gives the name, for values of JSON.
@@ -51,8 +59,8 @@ func (i Isolation) MarshalText() ([]byte, error) { return []byte(i.String()), ni
 // with an error that names the setting, the value and what is accepted. The defaults below are those of Default; the
 // presets have others.
 type Config struct {
-	// Isolation is where workers run. Default, and in all presets: processes. Zero is [IsolationThread], so in a
-	// literal it cannot be told from the default. For threads, start from Default().
+	// Isolation is where workers run. Default, and in all presets: processes. Unlike other fields, it means the default
+	// if it is zero even in a Config that comes from a preset.
 	Isolation Isolation
 	// MinWorkers is how many workers are kept warm, 0 to MaxWorkers. Default: 2, or MaxWorkers if that is smaller.
 	MinWorkers int
@@ -243,7 +251,7 @@ func fill[T any](target *T, table []setting[T], get func([]capi.Setting)) {
 		value := settings[i].Value
 		switch field := entry.field(target).(type) {
 		case *Isolation:
-			*field = Isolation(value)
+			*field = isolationOf(int64(value))
 		case *int:
 			*field = int(min(value, math.MaxInt))
 		case *int64:
@@ -287,17 +295,22 @@ func (c *Config) settings() ([]capi.Setting, error) {
 	return changes, nil
 }
 
-// settings are those that are not zero, or all if every field counts.
+// settings are those that are not zero, or all if every field counts. An Isolation counts unless it is the default.
 func (l *Limits) settings() ([]capi.Setting, error) { return settingsOf(l, limitSettings, l.exact) }
 
 func settingsOf[T any](source *T, table []setting[T], all bool) ([]capi.Setting, error) {
 	var settings []capi.Setting
 	for _, entry := range table {
-		value, err := settingValue(entry.id, entry.field(source))
+		field := entry.field(source)
+		value, err := settingValue(entry.id, field)
 		if err != nil {
 			return nil, err
 		}
-		if value != 0 || all {
+		counts := value != 0 || all
+		if isolation, ok := field.(*Isolation); ok {
+			counts = *isolation != IsolationDefault
+		}
+		if counts {
 			settings = append(settings, capi.Setting{ID: entry.id, Value: value})
 		}
 	}
@@ -309,7 +322,10 @@ func settingValue(id int64, field any) (uint64, error) {
 	var value int64
 	switch field := field.(type) {
 	case *Isolation:
-		value = int64(*field)
+		if *field < IsolationDefault || *field > IsolationProcess {
+			return 0, invalid("isolation", "%d is no Isolation; accepted are IsolationThread and IsolationProcess", *field)
+		}
+		value = field.number()
 	case *int:
 		value = int64(*field)
 	case *int64:

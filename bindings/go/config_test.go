@@ -56,6 +56,30 @@ func TestZeroFieldsOfAPresetAreZero(t *testing.T) {
 	}
 }
 
+func TestIsolationMeansWhatItSays(t *testing.T) {
+	preset := func(isolation Isolation) Config {
+		cfg := Strict()
+		cfg.Isolation, cfg.MinWorkers, cfg.MaxWorkers = isolation, 1, 1
+		return cfg
+	}
+	for _, test := range []struct {
+		cfg  Config
+		want Isolation
+	}{
+		{Config{MaxWorkers: 1}, IsolationProcess},
+		{Config{MaxWorkers: 1, Isolation: IsolationThread}, IsolationThread},
+		{Config{MaxWorkers: 1, Isolation: IsolationProcess}, IsolationProcess},
+		{preset(IsolationDefault), IsolationProcess},
+		{preset(IsolationThread), IsolationThread},
+		{preset(IsolationProcess), IsolationProcess},
+	} {
+		pool := newPool(t, test.cfg)
+		if config, stats := pool.Config().Isolation, pool.Stats().Isolation; config != test.want || stats != test.want {
+			t.Errorf("%v became %v, and the workers %v", test.cfg.Isolation, config, stats)
+		}
+	}
+}
+
 func TestLimitsOfALiteralInAPreset(t *testing.T) {
 	cfg := Strict()
 	cfg.Limits = Limits{MaxToolCalls: 7}
@@ -94,7 +118,8 @@ func TestSettingsOutOfRangeAreRefused(t *testing.T) {
 	}{
 		{Config{Limits: Limits{AllowWasm: true}}, ErrUnsupported, "wasm"},
 		{Config{Isolation: IsolationProcess, WorkerPath: "/does/not/exist"}, ErrUnsupported, "/does/not/exist"},
-		{Config{Isolation: 7}, ErrInvalidArgument, "isolation"},
+		{Config{Isolation: 7}, ErrInvalidArgument, "isolation: 7 is no Isolation"},
+		{Config{Isolation: -1}, ErrInvalidArgument, "isolation: -1 is no Isolation"},
 		{Config{WorkerPath: "\xff"}, ErrInvalidArgument, "worker_path"},
 		{Config{Cgroup: "\xff"}, ErrInvalidArgument, "cgroup"},
 	} {

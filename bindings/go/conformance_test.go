@@ -281,7 +281,7 @@ func setSetting(name string, to json.Number, cfg *Config) {
 	_, field := settingOf(name, cfg)
 	switch field := field.(type) {
 	case *Isolation:
-		*field = Isolation(number)
+		*field = isolationOf(number)
 	case *int:
 		*field = int(number)
 	case *int64:
@@ -481,8 +481,13 @@ func constantsOf(table string) map[string]int32 {
 		"console_level":  func(n int32) string { return ConsoleLevel(n).String() },
 		"value_kind":     func(n int32) string { return Kind(n).String() },
 		"source_kind":    func(n int32) string { return SourceKind(n).String() },
-		"isolation":      func(n int32) string { return Isolation(n).String() },
 		"setting":        capi.SettingName,
+		"isolation": func(n int32) string {
+			if n < 0 {
+				return "" // what Go has beside the library's numbers
+			}
+			return isolationOf(int64(n)).String()
+		},
 		"preset": func(n int32) string {
 			return map[int32]string{
 				capi.PresetDefault: "default", capi.PresetStrict: "strict", capi.PresetSecure: "secure",

@@ -109,7 +109,7 @@ func newStats(from capi.PoolStats) Stats {
 		RateLimitHits:     from.RateLimitHits,
 		MemoryCurrent:     int64(from.MemoryCurrent),
 		MemoryPeak:        int64(from.MemoryPeak),
-		Isolation:         Isolation(from.Isolation),
+		Isolation:         isolationOf(int64(from.Isolation)),
 		SandboxViolations: from.SandboxViolations,
 		SandboxMissing:    []SandboxPart{},
 		QueueWait:         newHistogram(from.QueueWait),
