@@ -52,8 +52,10 @@ def test_names_and_functions_are_checked(pool: enclave.Pool) -> None:
         pool.tool("1a")(print)
     with pytest.raises(enclave.InvalidArgumentError, match="tool name is missing"):
         pool.tool(functools.partial(print))
-    with pytest.raises(TypeError, match="accepted is a callable"):
+    with pytest.raises(TypeError, match="tool x is 1; accepted is a callable"):
         pool.tool("x")(1)  # type: ignore[type-var]
+    with pytest.raises(TypeError, match="tool function is 1; accepted is a callable"):
+        pool.tool(1)  # type: ignore[call-overload]
 
 
 def test_who_answers(pool: enclave.Pool) -> None:

@@ -298,6 +298,7 @@ class Pool:
         def register(chosen: F) -> F:
             name = function if isinstance(function, str) else getattr(chosen, "__name__", None)
             if name is None:
+                checked("function", chosen)
                 raise InvalidArgumentError("tool name is missing: give it, as the function has none", field="name")
             self._tools = {**self._tools, **named_tools({name: Tool(checked(name, chosen), spread)})}
             return chosen
