@@ -124,8 +124,9 @@ type Config struct {
 	// runs, the script stands still, but no longer than its timeout.
 	OnConsole func(ConsoleLine)
 
-	// OnToolCall answers calls of tools that have no handler of their own ([Pool.HandleTool]). Like all tools it runs
-	// on a goroutine of its own, and may block.
+	// OnToolCall answers calls of tools that have no handler of their own ([Pool.HandleTool]). Scripts make these calls
+	// with callTool, because tools has only names that have a handler. Like all tools it runs on a goroutine of its
+	// own, and may block.
 	OnToolCall ToolFunc
 
 	// Logger, if not nil, gets what the pool itself logs: workers that leave (debug for idle, max_executions and
