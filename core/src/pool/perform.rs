@@ -28,17 +28,19 @@ impl Effects {
         self.act(shared).for_each(|notice| shared.notices.post(notice));
     }
 
-    /// Does all but what is for the host. The outcome of an execution is published when its notice is taken.
+    /// Does all but what is for the host. All outcomes are published first: whoever waits for one of them waits for no
+    /// callback of another execution.
     fn act(self, shared: &Shared) -> impl Iterator<Item = Notice> {
         self.notify(shared);
         let Effects { ended, recycled, owed, .. } = self;
-        let ended = ended.into_iter().map(|ended| {
+        let publish = |ended: Ended| {
             let Ended { completer, result, stats, host, request } = ended;
             let announcement = completer.complete(Outcome { result, stats, console: host.take_console() });
             Notice::Ended { announcement, host, request }
-        });
+        };
+        let ended: Vec<Notice> = ended.into_iter().map(publish).collect();
         let recycled = recycled.into_iter().map(Notice::Recycled);
-        ended.chain(recycled).chain((owed > 0).then_some(Notice::Settle(owed)))
+        ended.into_iter().chain(recycled).chain((owed > 0).then_some(Notice::Settle(owed)))
     }
 
     fn notify(&self, shared: &Shared) {

@@ -107,6 +107,26 @@ fn a_worker_that_does_not_stop_does_not_hold_it_up() {
 }
 
 #[test]
+fn an_outcome_waits_for_no_callback_of_another_that_ended_with_it() {
+    let lab = Lab::default();
+    let pool = lab.pool(config(1));
+    let _running = lab.begin(&pool, "gate a");
+    let (tell, told) = mpsc::channel();
+    let (report, heard) = mpsc::channel();
+    let callback = move |_| report.send(told.recv_timeout(FOREVER)).unwrap();
+    pool.submit_with("1", Default::default(), callback).unwrap();
+    let second = pool.submit("2", Default::default()).unwrap();
+    let waiter = std::thread::spawn(move || {
+        let outcome = second.wait().unwrap();
+        tell.send(()).unwrap();
+        outcome.result.clone()
+    });
+    pool.shutdown(Some(Duration::ZERO)).unwrap();
+    assert_eq!(heard.recv_timeout(FOREVER), Ok(Ok(())));
+    assert_eq!(waiter.join().unwrap(), Err(Error::PoolClosed));
+}
+
+#[test]
 fn a_callback_that_blocks_does_not_hold_it_up() {
     let lab = Lab::default();
     let patience = Patience { shutdown: Duration::from_millis(20), ..PATIENT };
