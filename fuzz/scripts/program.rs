@@ -2,6 +2,8 @@
 //!
 //! A program is a list of statements, each of which can be left out: this is how a finding is made smaller. Its first
 //! line says under which [`Options`] it runs, so that a file is all that it takes to repeat it.
+//!
+//! It is one long file, because most of it is the grammar's table, which is read as a whole.
 
 use fastrand::Rng;
 

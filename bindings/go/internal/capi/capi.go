@@ -1,5 +1,7 @@
 // Package capi is libenclave as Go sees it, and the only package that imports "C".
 //
+// It is one long file, because every file that imports "C" has its own preamble and its own names for C's types.
+//
 // Everything crosses by copy: what comes in is read during the call, what goes out is copied before the call or the
 // callback ends. So nothing of Go's is kept by C, and nothing of C's but the objects that are named here is kept by Go:
 //
